@@ -1,0 +1,65 @@
+"""AWS's error codes, translated in one place: nobody else compares code strings."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from selfheal.errors import ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound, Unreadable
+
+_NOT_FOUND = {
+    "ResourceNotFoundException",
+    "ResourceNotFound",
+    "ParameterNotFound",
+    "QueueDoesNotExist",
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "404",
+    "NotFoundException",
+    "DeploymentDoesNotExistException",
+    "ApplicationDoesNotExistException",
+    "DeploymentGroupDoesNotExistException",
+}
+_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
+_LOST_RACE = {"PreconditionFailedException", "PreconditionFailed", "412", "ConflictException", "TooManyUpdates"}
+_NO_ANSWER = {
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "ProvisionedThroughputExceededException",
+    "ServiceException",
+    "InternalServerError",
+    "InternalFailure",
+    "InternalError",
+    "ServiceUnavailable",
+    "500",
+    "503",
+}
+
+AwsError = (ClientError, BotoCoreError)
+"""What a boto3 call can raise; `except AwsError as error: translate(error, what)`."""
+
+
+def code_of(error: ClientError | BotoCoreError) -> str:
+    """AWS's error code, or the exception's name where no answer came."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", "Unknown"))
+    return type(error).__name__
+
+
+def translate(error: ClientError | BotoCoreError, what: str) -> NoReturn:
+    """Raise the selfheal error for `error`; `what` names the resource and the call in words."""
+    code = code_of(error)
+    message = f"{what}: {error}"
+    if code in _NOT_FOUND:
+        raise TargetNotFound(message) from error
+    if code in _FORBIDDEN:
+        raise TargetForbidden(message) from error
+    if code in _LOST_RACE:
+        raise ChangedMeanwhile(message) from error
+    if code in _NO_ANSWER or not isinstance(error, ClientError):
+        raise Unreadable(what, str(error)) from error
+    raise NotApplied(message) from error

@@ -1,0 +1,109 @@
+"""Every reason for which selfheal declines to act, with the sentence that a person reads."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """Named refusals. The value goes into records, events and metrics; `sentence` into messages."""
+
+    # what came in
+    NOT_AN_ALARM = "not_an_alarm"
+    NOT_A_REQUEST = "not_a_request"
+    UNKNOWN_ACTION = "unknown_action"
+    BAD_TARGET = "bad_target"
+    BAD_OPTIONS = "bad_options"
+    FOREIGN_ALARM = "foreign_alarm"
+    NO_RUNBOOK = "no_runbook"
+    RESPONSE_OFF = "response_off"
+    OWN_ALARM = "own_alarm"
+    # guards, in the order in which they are asked
+    PAUSED = "paused"
+    TAKEN_OVER = "taken_over"
+    SUGGEST_ONLY = "suggest_only"
+    EXEMPT = "exempt"
+    TOO_LATE = "too_late"
+    NOT_RED = "not_red"
+    ALARM_MOVED_ON = "alarm_moved_on"
+    ALARM_MUTED = "alarm_muted"
+    TARGET_OWNED = "target_owned"
+    LEASED = "leased"
+    COOLDOWN = "cooldown"
+    GUARD_UNREADABLE = "guard_unreadable"
+    # what the action found
+    TARGET_NOT_FOUND = "target_not_found"
+    TARGET_FORBIDDEN = "target_forbidden"
+    NOT_A_FLAG = "not_a_flag"
+    PERSON_REQUIRED = "person_required"
+    ALIAS_ON_LATEST = "alias_on_latest"
+    NO_EARLIER_VERSION = "no_earlier_version"
+    VERSION_UNFIT = "version_unfit"
+    DEPLOYMENT_IN_FLIGHT = "deployment_in_flight"
+    NO_DEPLOYMENT = "no_deployment"
+    SCHEDULE_ENDED = "schedule_ended"
+    QUEUE_HAS_REDRIVE = "queue_has_redrive"
+    NO_REPLAY_TARGET = "no_replay_target"
+    NOT_A_REDRIVE_SOURCE = "not_a_redrive_source"
+    CHANGED_MEANWHILE = "changed_meanwhile"
+    # undo and approvals
+    NOTHING_TO_UNDO = "nothing_to_undo"
+    IRREVERSIBLE = "irreversible"
+    CHANGED_SINCE = "changed_since"
+    ALREADY_UNDONE = "already_undone"
+    NO_SUCH_APPROVAL = "no_such_approval"
+    APPROVAL_EXPIRED = "approval_expired"
+    ALREADY_DECIDED = "already_decided"
+    NO_SUCH_INCIDENT = "no_such_incident"
+
+    @property
+    def sentence(self) -> str:
+        """What a person on call reads when nothing more precise is known."""
+        return _SENTENCES[self]
+
+
+_SENTENCES: dict[Refusal, str] = {
+    Refusal.NOT_AN_ALARM: "This is not a CloudWatch alarm notification; send one of the three alarm shapes.",
+    Refusal.NOT_A_REQUEST: "This is not an action request; see the event file of this function.",
+    Refusal.UNKNOWN_ACTION: "This function has no such action.",
+    Refusal.BAD_TARGET: "The target does not name what this action needs.",
+    Refusal.BAD_OPTIONS: "An option is unknown or has the wrong type.",
+    Refusal.FOREIGN_ALARM: "The alarm belongs to another account or region; deploy selfheal there.",
+    Refusal.NO_RUNBOOK: "No response of any runbook fits this alarm; add one, or exclude the alarm.",
+    Refusal.RESPONSE_OFF: "The response for this alarm is switched off in its runbook.",
+    Refusal.OWN_ALARM: "This is an alarm of selfheal itself; it goes to people, never to selfheal.",
+    Refusal.PAUSED: "selfheal is paused for this system.",
+    Refusal.TAKEN_OVER: "A person has taken this incident over; selfheal watches and does not act.",
+    Refusal.SUGGEST_ONLY: "The mode is suggest: this is what would have been done; a person decides.",
+    Refusal.EXEMPT: "The target is exempt (tag selfheal:exempt or the runbook says so).",
+    Refusal.TOO_LATE: "The request is older than its not_after; the world may have moved on.",
+    Refusal.NOT_RED: "The alarm is no longer in ALARM.",
+    Refusal.ALARM_MOVED_ON: "The alarm has changed its state since this request was made.",
+    Refusal.ALARM_MUTED: "The alarm is muted or suppressed.",
+    Refusal.TARGET_OWNED: "Another open incident owns this target.",
+    Refusal.LEASED: "Another action is working on this target right now.",
+    Refusal.COOLDOWN: "This target was acted on a short while ago for another incident.",
+    Refusal.GUARD_UNREADABLE: "A guard could not be read, and this action is risky.",
+    Refusal.TARGET_NOT_FOUND: "The target does not exist.",
+    Refusal.TARGET_FORBIDDEN: "The target is outside the ARN patterns given to the stack as parameters.",
+    Refusal.NOT_A_FLAG: "The parameter is not a flag: its value must be exactly true or false.",
+    Refusal.PERSON_REQUIRED: "This action needs a person: say who asks for it in requested_by.",
+    Refusal.ALIAS_ON_LATEST: "The alias points to $LATEST, which is no version; publish one and point it there.",
+    Refusal.NO_EARLIER_VERSION: "There is no earlier published version that differs from the current one.",
+    Refusal.VERSION_UNFIT: "The version asked for is missing, failed, or the current one.",
+    Refusal.DEPLOYMENT_IN_FLIGHT: "A CodeDeploy deployment is shifting this alias; stop it with rollback first.",
+    Refusal.NO_DEPLOYMENT: "No deployment is in flight for this application and group.",
+    Refusal.SCHEDULE_ENDED: "The schedule's end date has passed; enabling it would do nothing.",
+    Refusal.QUEUE_HAS_REDRIVE: "Looking at this queue would push messages on: it has a redrive policy itself.",
+    Refusal.NO_REPLAY_TARGET: "It is not known where these messages go; name replay_to in the target.",
+    Refusal.NOT_A_REDRIVE_SOURCE: "No SQS queue uses this queue as its dead-letter queue; replay it instead.",
+    Refusal.CHANGED_MEANWHILE: "Somebody else keeps changing the target; nothing was done.",
+    Refusal.NOTHING_TO_UNDO: "There is no recorded change to undo.",
+    Refusal.IRREVERSIBLE: "This action cannot be undone.",
+    Refusal.CHANGED_SINCE: "The target was changed by somebody else after the action; undo would destroy that.",
+    Refusal.ALREADY_UNDONE: "This change was undone before.",
+    Refusal.NO_SUCH_APPROVAL: "No step waits for a decision under this name.",
+    Refusal.APPROVAL_EXPIRED: "The time to approve is over; it counts as denied.",
+    Refusal.ALREADY_DECIDED: "This was decided before; the first decision counts.",
+    Refusal.NO_SUCH_INCIDENT: "There is no incident of this name in the ledger.",
+}

@@ -1,0 +1,235 @@
+"""The one request that every action takes, however it was started, and the one result that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from selfheal.catalogue import ACTIONS, Entry
+from selfheal.errors import Refused
+from selfheal.refusal import Refusal
+from selfheal.target import Target, read_target
+from selfheal.words import Direction, Mode, Origin, Outcome, ResponseMode
+
+W = TypeVar("W", Mode, Origin, ResponseMode)
+
+MAX_HOPS = 8
+"""Lambda stops a chain of functions after about 16 hops; past this many only the clock goes on."""
+
+_KNOWN = {
+    "action",
+    "action_id",
+    "target",
+    "reason",
+    "mode",
+    "origin",
+    "not_after",
+    "incident",
+    "system",
+    "alarms",
+    "response_mode",
+    "cooldown_s",
+    "requested_by",
+    "options",
+    "undo_of",
+    "hops",
+}
+
+
+@dataclass(frozen=True)
+class AlarmReference:
+    """The state change for which a request was made; the re-read guard compares it with the alarm now."""
+
+    name: str
+    arn: str
+    state_at: str
+    """CloudWatch's timestamp of the state change, as epoch milliseconds in a string."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A validated request. Times are UTC; `cooldown_s` in seconds.
+
+    `undo_of` is the action_id whose before-image is the wanted state. `hops` counts functions since the clock or the
+    alarm. `requested_by` is recorded as claimed: Lambda does not see its caller.
+    """
+
+    action: str
+    action_id: str
+    target: Target
+    reason: str = ""
+    mode: Mode = Mode.PLAN
+    origin: Origin = Origin.HAND
+    not_after: datetime | None = None
+    incident: str | None = None
+    system: str | None = None
+    alarms: tuple[AlarmReference, ...] = ()
+    response_mode: ResponseMode = ResponseMode.AUTO
+    cooldown_s: int = 900
+    requested_by: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    undo_of: str | None = None
+    hops: int = 0
+    wanted: Mapping[str, Any] | None = None
+    """The before-image to restore; the engine fills it in for an undo, nobody sends it."""
+
+    @property
+    def entry(self) -> Entry:
+        """The action's row in the catalogue."""
+        return ACTIONS[self.action]
+
+    def as_event(self) -> dict[str, Any]:
+        """The JSON form that `read_request` reads back."""
+        event = {name: value for name, value in asdict(self).items() if name in _KNOWN and value not in (None, ())}
+        event["target"] = self.target.as_dict()
+        event["alarms"] = [asdict(alarm) for alarm in self.alarms]
+        event["options"] = dict(self.options)
+        if self.not_after:
+            event["not_after"] = self.not_after.isoformat()
+        return event
+
+
+def read_request(event: object, action_names: tuple[str, ...], default_id: str) -> Request:
+    """The request in `event` for a function that has `action_names`.
+
+    A missing `action` means the function's first one; a missing `action_id` means `default_id` (the Lambda request id,
+    which stays the same when Lambda itself retries). Raises `Refused` with what is wrong and what would be right.
+    """
+    if not isinstance(event, Mapping):
+        raise Refused(Refusal.NOT_A_REQUEST, f"the event is a {type(event).__name__}; expected an object")
+    if unknown := sorted(str(name) for name in event if name not in _KNOWN):
+        raise Refused(Refusal.NOT_A_REQUEST, f"unknown {unknown[:5]}; known are {sorted(_KNOWN)}")
+    action = event.get("action", action_names[0])
+    if action not in action_names:
+        raise Refused(Refusal.UNKNOWN_ACTION, f"{action!r:.80} is not one of {list(action_names)}")
+    entry = ACTIONS[action]
+    return Request(
+        action=action,
+        action_id=_text(event, "action_id", default_id),
+        target=read_target(event.get("target"), entry.kinds),
+        reason=_text(event, "reason", ""),
+        mode=_word(event, "mode", Mode, Mode.PLAN),
+        origin=_word(event, "origin", Origin, Origin.HAND),
+        not_after=_time(event, "not_after"),
+        incident=_text(event, "incident", "") or None,
+        system=_text(event, "system", "") or None,
+        alarms=_alarms(event.get("alarms", ())),
+        response_mode=_word(event, "response_mode", ResponseMode, ResponseMode.AUTO),
+        cooldown_s=_whole(event, "cooldown_s", 900),
+        requested_by=_text(event, "requested_by", "") or None,
+        options=_options(entry, event.get("options", {})),
+        undo_of=_text(event, "undo_of", "") or None,
+        hops=_whole(event, "hops", 0),
+    )
+
+
+def _text(event: Mapping[str, Any], name: str, default: str) -> str:
+    value = event.get(name, default)
+    if not isinstance(value, str) or len(value) > 2048:
+        raise Refused(Refusal.NOT_A_REQUEST, f"{name} must be a text of at most 2048 characters")
+    return value or default
+
+
+def _whole(event: Mapping[str, Any], name: str, default: int) -> int:
+    value = event.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**9:
+        raise Refused(Refusal.NOT_A_REQUEST, f"{name} must be a whole number from 0")
+    return value
+
+
+def _word(event: Mapping[str, Any], name: str, words: type[W], default: W) -> W:
+    value = event.get(name, default)
+    try:
+        return words(value)
+    except ValueError as error:
+        allowed = [word.value for word in words]
+        raise Refused(Refusal.NOT_A_REQUEST, f"{name} is {value!r:.40}; allowed are {allowed}") from error
+
+
+def _time(event: Mapping[str, Any], name: str) -> datetime | None:
+    value = event.get(name)
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise Refused(Refusal.NOT_A_REQUEST, f"{name} must be a time like 2026-01-31T09:35:00+00:00") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _alarms(value: object) -> tuple[AlarmReference, ...]:
+    try:
+        return tuple(AlarmReference(**alarm) for alarm in value)  # type: ignore[attr-defined]
+    except TypeError as error:
+        raise Refused(Refusal.NOT_A_REQUEST, "alarms must be a list of {name, arn, state_at}") from error
+
+
+def _options(entry: Entry, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise Refused(Refusal.BAD_OPTIONS, "options must be an object")
+    if unknown := sorted(str(name) for name in value if name not in entry.options):
+        raise Refused(Refusal.BAD_OPTIONS, f"unknown {unknown[:5]}; {entry.name} knows {sorted(entry.options)}")
+    options = {name: option.default for name, option in entry.options.items()}
+    for name, given in value.items():
+        wanted = entry.options[name].type
+        whole = not isinstance(given, bool) and isinstance(given, int) and given >= 0
+        if not (whole if wanted is int else isinstance(given, wanted)):
+            raise Refused(Refusal.BAD_OPTIONS, f"{name} must be {wanted.__name__}, got {given!r:.40}")
+        options[name] = given
+    return options
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a request: the answer of every action function, its record and the detail of its event.
+
+    `reason` is a refusal's value or a short cause; `detail` is for a person. `undo` is the request that reverses it.
+    `took_ms` covers the whole run.
+    """
+
+    action: str
+    action_id: str
+    outcome: Outcome
+    target: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    detail: str = ""
+    direction: Direction = Direction.RISKY
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    undo: Mapping[str, Any] | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    incident: str | None = None
+    system: str | None = None
+    requested_by: str | None = None
+    hops: int = 0
+    took_ms: int = 0
+
+    def as_event(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
+
+    def timed(self, took_ms: int) -> Result:
+        """The same with its duration."""
+        return replace(self, took_ms=took_ms)
+
+
+def refused(request: Request, refusal: Refusal, detail: str = "", **more: Any) -> Result:
+    """The result of a request that was declined for a named reason."""
+    return result_of(request, Outcome.REFUSED, reason=refusal.value, detail=detail or refusal.sentence, **more)
+
+
+def result_of(request: Request, outcome: Outcome, **more: Any) -> Result:
+    """A result that carries over what identifies its request."""
+    return Result(
+        action=request.action,
+        action_id=request.action_id,
+        outcome=outcome,
+        target=request.target.as_dict(),
+        incident=request.incident,
+        system=request.system,
+        requested_by=request.requested_by,
+        hops=request.hops,
+        **more,
+    )

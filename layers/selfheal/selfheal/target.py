@@ -1,0 +1,97 @@
+"""What an action touches: its kind, its fields, and one key for locks, cooldowns and records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from selfheal.errors import Refused
+from selfheal.refusal import Refusal
+
+MAX_FIELD_LENGTH = 2048
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The fields that describe one kind of target; `key` makes the name under which it is locked."""
+
+    name: str
+    required: tuple[str, ...]
+    key: str
+    optional: Mapping[str, Any] = field(default_factory=dict)
+    """Optional fields with their defaults; a default of `{}` allows a nested mapping."""
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("parameter", ("parameter",), "parameter:{parameter}"),
+        Kind("schedule", ("schedule",), "schedule:{group}/{schedule}", {"group": "default"}),
+        Kind("schedule_group", ("schedule_group",), "schedule:{schedule_group}/*"),
+        Kind("alias", ("function", "alias"), "function:{function}:{alias}", {"code_deploy": {}}),
+        Kind("queue", ("queue",), "queue:{queue}", {"replay_to": {}, "source": ""}),
+        Kind("system", ("system",), "system:{system}"),
+        Kind("incident", ("incident",), "incident:{incident}", {"action_id": ""}),
+        Kind("pause", ("pause",), "pause:{pause}"),
+    )
+}
+"""`code_deploy: {application, deployment_group}`; `replay_to: {function, alias}`; `source`: the queue whose
+dead-letter queue this is; `pause`: `*` or a system."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target. `fields` are strings, or a mapping of strings for the nested ones."""
+
+    kind: str
+    fields: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The name under which this target is leased, owned and cooled down: the resource, not the action."""
+        return KINDS[self.kind].key.format(**self.fields)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form, as it stands in a request."""
+        return {name: value for name, value in self.fields.items() if value not in ("", {})}
+
+
+def read_target(document: object, kinds: tuple[str, ...]) -> Target:
+    """The target in `document`, which must be of one of `kinds`.
+
+    Raises `Refused(BAD_TARGET)` that names what is missing, unknown or of the wrong type.
+    """
+    if not isinstance(document, Mapping):
+        raise Refused(Refusal.BAD_TARGET, f"target must be an object with {_expected(kinds)}")
+    for name in kinds:
+        kind = KINDS[name]
+        if all(part in document for part in kind.required):
+            return Target(name, _fields(kind, document))
+    raise Refused(Refusal.BAD_TARGET, f"target has {sorted(map(str, document))}; expected {_expected(kinds)}")
+
+
+def _fields(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:
+    known = {*kind.required, *kind.optional}
+    if unknown := sorted(str(name) for name in document if name not in known):
+        raise Refused(Refusal.BAD_TARGET, f"unknown {unknown} in target; a {kind.name} has {sorted(known)}")
+    fields = {**kind.optional, **document}
+    for name, value in fields.items():
+        nested = isinstance(kind.optional.get(name), Mapping)
+        if nested and not (isinstance(value, Mapping) and all(map(_is_name, value.values()))):
+            raise Refused(Refusal.BAD_TARGET, f"{name} must be an object of names")
+        if not nested and not (_is_name(value) or (name in kind.optional and value == "")):
+            raise Refused(Refusal.BAD_TARGET, f"{name} must be the exact name of one resource, got {value!r:.80}")
+    return fields
+
+
+def _is_name(value: object) -> bool:
+    """A name, never a pattern: a wildcard would make one action touch many resources."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_FIELD_LENGTH and not set(value) & set("*?\n\r\0")
+
+
+def _expected(kinds: tuple[str, ...]) -> str:
+    return " or ".join("{" + ", ".join(KINDS[kind].required) + "}" for kind in kinds)
