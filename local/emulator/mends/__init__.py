@@ -1,0 +1,48 @@
+"""Mends for ministack: where version 1.5.33 does other than AWS in a way that self-healing depends on.
+
+One mend, one module, one contract test (``tests/local/emulator``). A mend hooks private functions, so all of them
+belong to exactly one version; :func:`hook` and :func:`apply_all` refuse loudly when that no longer holds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+VERSION = "1.5.33"
+
+ORDER = (
+    "lambda_workers",
+)
+"""Applied in this order: a later mend may rely on what an earlier one put in place."""
+
+
+class MendError(Exception):
+    """ministack is not the version that the mends were written for."""
+
+
+def apply_all(without: tuple[str, ...] = ()) -> None:
+    """Apply every mend but those named in ``without`` (``all``: none).
+
+    Raises :class:`MendError` for another version of ministack and for a name that is no mend.
+    """
+    installed = version("ministack")
+    if installed != VERSION:
+        raise MendError(f"the mends are for ministack {VERSION}, installed is {installed}")
+    unknown = set(without) - set(ORDER) - {"all"}
+    if unknown:
+        raise MendError(f"no such mend: {', '.join(sorted(unknown))}")
+    for name in ORDER:
+        if name not in without and "all" not in without:
+            importlib.import_module(f"{__name__}.{name}").apply()
+
+
+def hook(module: Any, name: str, replacement: Callable[..., Any]) -> Any:
+    """Replace ``module.name`` and return what stood there; refuse when there is nothing to replace."""
+    original = getattr(module, name, None)
+    if original is None:
+        raise MendError(f"{module.__name__} has no {name} to mend")
+    setattr(module, name, replacement)
+    return original
