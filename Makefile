@@ -1,0 +1,87 @@
+# Everything runs from .venv, which `make setup` makes; everything temporary is under .local/.
+# `make` alone lists the targets.
+
+# The interpreter that .venv is made from: the one it has, unless another is asked for.
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+endif
+PORT ?= 4566
+EVENT ?=
+ARGS ?=
+KEEP ?=
+
+BIN := .venv/bin
+BUILD := PYTHONPATH=layers/build $(BIN)/python -m selfheal_build
+TYPED := $(wildcard layers/selfheal/selfheal layers/build/selfheal_build functions local tests)
+
+export PORT KEEP SAM_CLI_TELEMETRY := 0
+# SAM keeps its own notes (a machine id, the last version seen) in the home folder unless told otherwise.
+export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test check format validate demo up down invoke deploy clean lock
+.SILENT:
+
+help: ## List the targets
+	awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	echo "variables:"
+	echo "  PYTHON=python3.13  the interpreter to make .venv from (3.11 or later; now: $(PYTHON))"
+	echo "  PORT=4566          where the local stack listens on 127.0.0.1 (up, demo, invoke)"
+	echo "  KEEP=1             leave the local stack up after the demo"
+	echo "  FN=… EVENT=…       what to invoke and with which file (default: events/<the folder of FN>.json)"
+	echo "  ARGS=…             passed on: to pytest (test), sam (build, deploy), the program (demo, up, invoke)"
+	echo "  SELFHEAL_PYTHON313=…  a Python 3.13 that compiles the layers' bytecode (build, deploy)"
+
+setup: ## Make .venv from the pinned requirements; does nothing when it is up to date
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: $(PYTHON) does not run or is older than 3.11; name a newer one: make setup PYTHON=python3.12" >&2; exit 1; }
+	PYTHONPATH=layers/build $(PYTHON) -m selfheal_build.environment .venv requirements/dev.txt
+
+build: setup ## Build functions and layers with sam, and print the layers' sizes
+	$(BUILD) build $(ARGS)
+
+test: setup ## Run all tests: unit and project in parallel, then those on the local stack
+ifeq ($(ARGS),)
+	$(BIN)/pytest -q -n auto --maxprocesses 8 $(wildcard tests/unit tests/project)
+	$(if $(wildcard tests/local),$(BIN)/pytest -q tests/local)
+else
+	$(BIN)/pytest $(ARGS)
+endif
+
+check: setup ## Lint, format, types, template, runbooks, build: all that is not a test
+	$(BIN)/ruff check -q .
+	$(BIN)/ruff format -q --check . || { echo "error: not formatted as agreed: run make format" >&2; exit 1; }
+	echo "ruff: clean"
+	$(BIN)/mypy $(TYPED)
+	$(MAKE) --no-print-directory validate
+	$(BUILD) lint
+	$(MAKE) --no-print-directory build ARGS=
+
+format: setup ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+
+validate: setup ## Check the runbooks against their schema and each other
+	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks validate --source layers/runbooks
+
+demo: setup ## Break the demo systems on the local stack and watch them heal
+	$(BIN)/python -m local.demo $(ARGS)
+
+up: setup ## Start the local stack and deploy to it
+	$(BIN)/python -m local.up $(ARGS)
+
+down: setup ## Stop the local stack
+	$(BIN)/python -m local.down
+
+invoke: setup ## Invoke one function on the local stack: make invoke FN=RollBackAlias
+	$(if $(FN),,echo "error: which one? make invoke FN=RollBackAlias [EVENT=events/….json]" >&2; exit 1)
+	$(BIN)/python -m local.invoke $(FN) $(EVENT) $(ARGS)
+
+deploy: build ## Build and deploy to AWS with the settings of samconfig.toml
+	$(BIN)/sam deploy $(ARGS)
+
+clean: ## Remove what was built and every cache; .venv and a running local stack stay
+	rm -rf .aws-sam .local/cache .local/tmp .local/sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './.local/*' -prune -exec rm -rf {} +
+
+lock: setup ## Pin all requirements anew: newest versions, with hashes
+	PYTHONPATH=layers/build $(BIN)/python -m selfheal_build.lock
