@@ -85,6 +85,8 @@ class Action(ABC):
     repeatable: ClassVar[bool] = True
     """`apply` may run again after a crash. False where AWS can't deduplicate (Invoke, SendMessage): a killed run of
     such an action ends inconclusive."""
+    continues: ClassVar[bool] = False
+    """Long work: while `verify` says not yet, a resumed run applies again (its own journal knows what is done)."""
     compare_and_set: ClassVar[bool] = False
     """AWS itself refuses a stale write. Where it does not, the engine observes again under the lease."""
     verify_for_s: ClassVar[float] = 10.0

@@ -34,6 +34,7 @@ class Refusal(StrEnum):
     # what the action found
     TARGET_NOT_FOUND = "target_not_found"
     TARGET_FORBIDDEN = "target_forbidden"
+    TARGET_UNREADABLE = "target_unreadable"
     NOT_A_FLAG = "not_a_flag"
     PERSON_REQUIRED = "person_required"
     ALIAS_ON_LATEST = "alias_on_latest"
@@ -86,6 +87,7 @@ _SENTENCES: dict[Refusal, str] = {
     Refusal.GUARD_UNREADABLE: "A guard could not be read, and this action is risky.",
     Refusal.TARGET_NOT_FOUND: "The target does not exist.",
     Refusal.TARGET_FORBIDDEN: "The target is outside the ARN patterns given to the stack as parameters.",
+    Refusal.TARGET_UNREADABLE: "AWS did not say what the target looks like, so nothing was decided.",
     Refusal.NOT_A_FLAG: "The parameter is not a flag: its value must be exactly true or false.",
     Refusal.PERSON_REQUIRED: "This action needs a person: say who asks for it in requested_by.",
     Refusal.ALIAS_ON_LATEST: "The alias points to $LATEST, which is no version; publish one and point it there.",

@@ -1,0 +1,35 @@
+"""ARNs of targets, for the guards that look a resource up by its ARN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from selfheal.target import Target
+
+
+@dataclass(frozen=True)
+class Home:
+    """The account and region in which this stack runs; it heals there and nowhere else."""
+
+    partition: str
+    region: str
+    account: str
+
+    @classmethod
+    def of(cls, arn: str) -> Home:
+        """From any ARN of the stack, such as the invoked function's."""
+        _, partition, _, region, account, *_ = arn.split(":", 5)
+        return cls(partition, region, account)
+
+
+def arns_of(target: Target, home: Home) -> tuple[str, ...]:
+    """The taggable resources of a target. Schedules have no tags of their own; their group has."""
+    where = f"{home.region}:{home.account}"
+    names: dict[str, tuple[str, ...]] = {
+        "alias": (f"lambda:{where}:function:{target.fields.get('function')}",),
+        "queue": (f"sqs:{where}:{target.fields.get('queue')}",),
+        "parameter": (f"ssm:{where}:parameter/{str(target.fields.get('parameter')).lstrip('/')}",),
+        "schedule": (f"scheduler:{where}:schedule-group/{target.fields.get('group')}",),
+        "schedule_group": (f"scheduler:{where}:schedule-group/{target.fields.get('schedule_group')}",),
+    }
+    return tuple(f"arn:{home.partition}:{name}" for name in names.get(target.kind, ()))

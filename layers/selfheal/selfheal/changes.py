@@ -1,0 +1,37 @@
+"""Open changes: what selfheal changed and nobody has undone yet. Reminded of daily until a person switches it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from selfheal import ledger as table
+from selfheal.ledger import Ledger, Write
+from selfheal.request import Request, Result
+
+
+def opened(request: Request, result: Result, now: float) -> Write:
+    """The write that lists a change as open."""
+    doc = {
+        "action": request.action,
+        "action_id": request.action_id,
+        "function": request.entry.function,
+        "target": request.target.as_dict(),
+        "incident": request.incident,
+        "system": request.system,
+        "before": result.before,
+        "after": result.after,
+        "summary": result.detail,
+        "at": now,
+    }
+    return table.put("CHANGE", f"{request.target.key}#{request.action_id}", doc)
+
+
+def closed(target_key: str, action_id: str) -> Write:
+    """The write that takes a change off the list."""
+    return table.delete("CHANGE", f"{target_key}#{action_id}")
+
+
+def still_open(ledger: Ledger, target_key: str = "") -> list[Mapping[str, Any]]:
+    """Open changes, of one target or of all. Raises LedgerUnavailable."""
+    return [item["doc"] for item in ledger.query("CHANGE", f"{target_key}#" if target_key else "")]

@@ -1,0 +1,22 @@
+"""A person has paused selfheal: for everything, for one system, or has taken one incident over."""
+
+from __future__ import annotations
+
+from selfheal.action import Decline
+from selfheal.guards.context import GuardContext
+from selfheal.refusal import Refusal
+from selfheal.words import Direction
+
+
+def check(context: GuardContext) -> Decline | None:
+    """`what: risky` lets safe actions through, `all` does not; a taken-over incident lets nothing through."""
+    for name, pause in context.pauses.items():
+        if name == context.request.incident:
+            return Decline(Refusal.TAKEN_OVER, f"{pause['who']} has had this incident since {pause['since']}")
+        if pause["what"] == "all" or context.direction is Direction.RISKY:
+            scope = "everything" if name == "*" else name
+            return Decline(
+                Refusal.PAUSED,
+                f"{pause['who']} paused {scope} ({pause['what']}) until {pause['until']}: {pause['reason']}",
+            )
+    return None

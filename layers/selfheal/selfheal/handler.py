@@ -1,0 +1,90 @@
+"""The Lambda handler of every action function: read the request, run the engine, answer, tell the bus."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from selfheal import outcome, refusals
+from selfheal.action import Action
+from selfheal.engine import run
+from selfheal.errors import Refused
+from selfheal.observability import logger, metrics
+from selfheal.request import Request, Result, read_request
+from selfheal.words import Direction, Mode, Outcome
+from selfheal.world import world
+
+Handler = Callable[[Any, LambdaContext], dict[str, Any]]
+
+
+def handler_for(*actions: type[Action]) -> Handler:
+    """The handler of a function with these actions; the first is the default one.
+
+    It takes a request, or a batch of requests from the paced queue, and answers the result (or the batch's failures).
+    """
+    by_name = {action.name: action for action in actions}
+
+    @logger.inject_lambda_context
+    @metrics.log_metrics
+    def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
+        if isinstance(event, Mapping) and _is_batch(event):
+            return _batch(by_name, event, context)
+        return _one(by_name, event, context, context.aws_request_id).as_event()
+
+    return lambda_handler
+
+
+def _one(by_name: Mapping[str, type[Action]], event: Any, context: LambdaContext, default_id: str) -> Result:
+    started = time.monotonic()
+    try:
+        request = read_request(event, tuple(by_name), default_id)
+    except Refused as error:
+        return _refused_input(event, error, default_id, started)
+    logger.append_keys(action=request.action, action_id=request.action_id, incident=request.incident)
+    action = by_name[request.action](context.get_remaining_time_in_millis() / 1000)
+    result = run(action, request, world(context.invoked_function_arn))
+    _tell(request, result)
+    return result
+
+
+def _tell(request: Request, result: Result) -> None:
+    logger.info("outcome", outcome=result.outcome, reason=result.reason, detail=result.detail, took_ms=result.took_ms)
+    metrics.add_metric(name=f"Action{result.outcome.title().replace('_', '')}", unit=MetricUnit.Count, value=1)
+    metrics.add_metric(name="ActionDuration", unit=MetricUnit.Milliseconds, value=result.took_ms)
+    metrics.add_dimension(name="Action", value=request.action)
+    if request.mode is not Mode.PLAN:
+        outcome.publish(result)
+
+
+def _refused_input(event: Any, error: Refused, default_id: str, started: float) -> Result:
+    refusals.keep(default_id, error, event)
+    return Result(
+        action="none",
+        action_id=default_id,
+        outcome=Outcome.REFUSED,
+        reason=error.refusal.value,
+        detail=error.detail or error.refusal.sentence,
+        direction=Direction.READ,
+        took_ms=round((time.monotonic() - started) * 1000),
+    )
+
+
+def _is_batch(event: Mapping[str, Any]) -> bool:
+    records = event.get("Records")
+    return bool(records) and isinstance(records, list) and records[0].get("eventSource") == "aws:sqs"
+
+
+def _batch(by_name: Mapping[str, type[Action]], event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Requests from the paced queue. None is reported as failed: a refusal is an answer; the clock resumes the rest."""
+    for record in event["Records"]:
+        try:
+            body = json.loads(record["body"])
+        except json.JSONDecodeError:
+            body = record["body"]
+        _one(by_name, body, context, record["messageId"])
+    return {"batchItemFailures": []}

@@ -1,0 +1,217 @@
+"""The memory: one DynamoDB table, conditional writes, consistent reads.
+
+    pk                     sk            what
+    DELIVERY#<digest>      DELIVERY      a state change of an alarm that was taken in (a duplicate ends here)
+    OPEN                   <key>         the one open incident of (system, response, target); `version` counts advances
+    INCIDENT#<id>          INCIDENT      a closed incident
+    ACTION#<action_id>     ACTION        a request, its lease and its result: the idempotency of every action
+    ACTION#<action_id>     ATTEMPT#<nn>  before-image, plan and wanted after-image, written before the call
+    TARGET#<key>           LEASE         who works on the target right now
+    TARGET#<key>           OWNER         the open incident that owns the target
+    TARGET#<key>           COOLDOWN      until when other incidents leave it alone
+    CHANGE                 <key>#<id>    what an action changed and nobody has undone yet
+    APPROVAL               <id>          a step that waits for a person
+    PAUSE                  *|<system>|<incident>   who paused what until when
+    RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident
+
+Documents are JSON text in `doc`; only what a condition needs is an attribute of its own. `expires` (epoch seconds) is
+the TTL; an item whose change is in force has none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from selfheal.aws_errors import AwsError, code_of
+from selfheal.errors import LedgerUnavailable
+
+DAY_S = 86_400
+KEEP_S = 400 * DAY_S
+"""How long finished records stay: longer than a year, so that last year's incident can be read."""
+DELIVERY_KEEP_S = 14 * DAY_S
+
+Item = Mapping[str, Any]
+
+
+class Lost(Exception):
+    """A conditional write found something else. `reasons`: per write, None or the item that stood there."""
+
+    def __init__(self, reasons: list[Item | None]) -> None:
+        self.reasons = reasons
+        super().__init__(
+            f"conditional write lost: {[index for index, reason in enumerate(reasons) if reason is not None]}"
+        )
+
+
+@dataclass(frozen=True)
+class Write:
+    """One conditional write of a transaction. Exactly one of put, update, delete, check is set by its maker below."""
+
+    kind: str
+    body: Mapping[str, Any]
+
+
+class Ledger:
+    """Typed access to the table. Every method raises LedgerUnavailable when DynamoDB does not answer."""
+
+    def __init__(self, table: str, client: Any) -> None:
+        self._table = table
+        self._client = client
+
+    # -- single items -------------------------------------------------------------------------------------------
+
+    def get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        """The item, read consistently, or None."""
+        answer = self._call("get_item", Key=_key(pk, sk), ConsistentRead=True)
+        return _read(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: list[tuple[str, str]]) -> list[dict[str, Any]]:
+        """Those of up to 100 items that exist, read consistently in one call."""
+        wanted = [_key(*key) for key in dict.fromkeys(keys)]
+        answer = self._call("batch_get_item", RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}})
+        if answer.get("UnprocessedKeys"):
+            raise LedgerUnavailable("DynamoDB left keys unprocessed")
+        return [_read(item) for item in answer["Responses"].get(self._table, [])]
+
+    def query(self, pk: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+        """Every item of a partition in the order of its sort key, read consistently, page by page."""
+        condition, values = "pk = :pk", {":pk": {"S": pk}}
+        if prefix:
+            condition, values = condition + " AND begins_with(sk, :sk)", {**values, ":sk": {"S": prefix}}
+        more: dict[str, Any] = {}
+        while True:
+            page = self._call(
+                "query",
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ConsistentRead=True,
+                **more,
+            )
+            yield from map(_read, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def write(self, *writes: Write) -> None:
+        """All of the conditional writes or none of them. Raises Lost with what stood in the way."""
+        if len(writes) == 1:
+            self._write_one(writes[0])
+            return
+        items = [{write.kind: {"TableName": self._table, **write.body}} for write in writes]
+        try:
+            self._client.transact_write_items(TransactItems=items)
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = error.response.get("CancellationReasons", [])
+            if not any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+                raise LedgerUnavailable(str(error)) from error
+            raise Lost([_reason(reason) for reason in reasons]) from error
+        except AwsError as error:
+            raise LedgerUnavailable(f"{code_of(error)}: {error}") from error
+
+    def put_returning_old(self, write: Write) -> dict[str, Any] | None:
+        """One put; the item that it replaced, or None. Raises Lost with the item that stood in the way."""
+        old = self._write_one(Write(write.kind, {**write.body, "ReturnValues": "ALL_OLD"})).get("Attributes")
+        return _read(old) if old else None
+
+    def _write_one(self, write: Write) -> dict[str, Any]:
+        method = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}[write.kind]
+        try:
+            answer: dict[str, Any] = getattr(self._client, method)(TableName=self._table, **write.body)
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise LedgerUnavailable(f"{code_of(error)}: {error}") from error
+            raise Lost([_read(dict(error.response).get("Item") or {})]) from error
+        except AwsError as error:
+            raise LedgerUnavailable(f"{code_of(error)}: {error}") from error
+        return answer
+
+    def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        if method != "batch_get_item":
+            arguments["TableName"] = self._table
+        try:
+            answer: dict[str, Any] = getattr(self._client, method)(**arguments)
+        except AwsError as error:
+            raise LedgerUnavailable(f"{code_of(error)}: {error}") from error
+        return answer
+
+
+def put(
+    pk: str, sk: str, doc: Mapping[str, Any], condition: str = "", values: Item | None = None, **attributes: Any
+) -> Write:
+    """A put. `condition` is a DynamoDB condition over attributes; `:names` in it are given in `values`."""
+    item = {**_key(pk, sk), "doc": {"S": json.dumps(doc, default=str)}, **_typed(attributes)}
+    return Write("Put", {"Item": item, **_condition(condition, values)})
+
+
+def put_new(pk: str, sk: str, doc: Mapping[str, Any], **attributes: Any) -> Write:
+    """A put that never overwrites."""
+    return put(pk, sk, doc, "attribute_not_exists(pk)", **attributes)
+
+
+def update(pk: str, sk: str, changes: Mapping[str, Any], condition: str, values: Item | None = None) -> Write:
+    """Set attributes (`doc` as a document) if `condition` holds; None removes an attribute."""
+    sets = {name: value for name, value in changes.items() if value is not None}
+    removes = [name for name, value in changes.items() if value is None]
+    expression = "SET " + ", ".join(f"#{name} = :set_{name}" for name in sets)
+    if removes:
+        expression += " REMOVE " + ", ".join(f"#{name}" for name in removes)
+    encoded = {name: json.dumps(value, default=str) if name == "doc" else value for name, value in sets.items()}
+    body = {
+        "Key": _key(pk, sk),
+        "UpdateExpression": expression,
+        "ExpressionAttributeNames": {f"#{name}": name for name in changes},
+        **_condition(condition, {**{f"set_{name}": value for name, value in encoded.items()}, **(values or {})}),
+    }
+    return Write("Update", body)
+
+
+def delete(pk: str, sk: str, condition: str = "", values: Item | None = None) -> Write:
+    """Delete if `condition` holds."""
+    return Write("Delete", {"Key": _key(pk, sk), **_condition(condition, values)})
+
+
+def check(pk: str, sk: str, condition: str, values: Item | None = None) -> Write:
+    """Change nothing, but let the transaction fail unless `condition` holds."""
+    return Write("ConditionCheck", {"Key": _key(pk, sk), **_condition(condition, values)})
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _condition(condition: str, values: Item | None) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    if condition:
+        body["ConditionExpression"] = condition
+        body["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    if values:
+        body["ExpressionAttributeValues"] = {f":{name}": _type(value) for name, value in values.items()}
+    return body
+
+
+def _typed(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _type(value) for name, value in attributes.items() if value is not None}
+
+
+def _type(value: Any) -> dict[str, str]:
+    return {"S": value} if isinstance(value, str) else {"N": repr(value)}
+
+
+def _read(item: Any) -> dict[str, Any]:
+    """DynamoDB's typed item as plain values; numbers as float or int, `doc` parsed."""
+    plain: dict[str, Any] = {}
+    for name, typed in item.items():
+        ((kind, value),) = typed.items()
+        plain[name] = float(value) if kind == "N" and "." in value else int(value) if kind == "N" else value
+    if "doc" in plain:
+        plain["doc"] = json.loads(plain["doc"])
+    return plain
+
+
+def _reason(reason: Mapping[str, Any]) -> Item | None:
+    return _read(reason.get("Item", {})) if reason.get("Code") == "ConditionalCheckFailed" else None

@@ -1,0 +1,49 @@
+"""What the stack tells its functions through the environment; a wrong deployment fails here, by the variable's name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+from selfheal.errors import Misconfigured
+from selfheal.words import ResponseMode
+
+
+def text(name: str) -> str:
+    """The value of the environment variable `name`. Raises Misconfigured if it is missing or empty."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise Misconfigured(f"environment variable {name} is missing; the stack's template sets it")
+    return value
+
+
+def ledger_table() -> str:
+    """Name of the DynamoDB table that is the ledger."""
+    return text("LEDGER_TABLE")
+
+
+def bus() -> str:
+    """Name of the event bus that carries outcomes."""
+    return text("EVENT_BUS")
+
+
+def max_mode() -> ResponseMode:
+    """The stack's upper bound for risky actions (parameter MaxMode); `suggest` where it is not given."""
+    return ResponseMode(os.environ.get("MAX_MODE", ResponseMode.SUGGEST))
+
+
+def lease_s() -> float:
+    """How long a lease lasts: longer than the function can run, so that its end proves that the owner is gone."""
+    return float(os.environ.get("LEASE_SECONDS", "120"))
+
+
+def functions() -> Mapping[str, str]:
+    """Function folder → function name or queue URL, for those that start actions (Respond, Undo, Approve)."""
+    try:
+        names = json.loads(text("ACTION_FUNCTIONS"))
+    except json.JSONDecodeError as error:
+        raise Misconfigured(f"environment variable ACTION_FUNCTIONS is not JSON: {error}") from error
+    if not isinstance(names, dict):
+        raise Misconfigured("environment variable ACTION_FUNCTIONS must be an object of folder → function")
+    return names
