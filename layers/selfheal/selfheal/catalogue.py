@@ -25,6 +25,7 @@ class Entry:
 
     `paced`: reached through the queue that keeps the account's Lambda control-plane rate (15 calls/s), not by Invoke.
     `person`: never runs without a person who asks for it (`requested_by`).
+    `contains`: may stand in the contain stage, because it can be safe or only reads.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Entry:
     options: Mapping[str, Option] = field(default_factory=dict)
     paced: bool = False
     person: bool = False
+    contains: bool = False
     undo: str | None = None
 
 
@@ -46,7 +48,14 @@ _DRAIN = {
 ACTIONS: Mapping[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("halt_trading", "switch_trading", ("parameter",), "set the trading flag to false", undo="resume_trading"),
+        Entry(
+            "halt_trading",
+            "switch_trading",
+            ("parameter",),
+            "set the trading flag to false",
+            contains=True,
+            undo="resume_trading",
+        ),
         Entry(
             "resume_trading",
             "switch_trading",
@@ -60,6 +69,7 @@ ACTIONS: Mapping[str, Entry] = {
             "switch_schedule",
             ("schedule", "schedule_group"),
             "disable a schedule, or every enabled one of a group",
+            contains=True,
             undo="enable_schedule",
         ),
         Entry(
@@ -91,6 +101,7 @@ ACTIONS: Mapping[str, Entry] = {
             ("queue",),
             "count, sample and classify dead letters without consuming one",
             {"sample": Option(int, 10, "look at up to this many messages (at most 50)")},
+            contains=True,
         ),
         Entry("archive_dlq", "drain_dlq", ("queue",), "archive dead letters to S3, then delete them", _DRAIN),
         Entry("replay_dlq", "drain_dlq", ("queue",), "archive dead letters, then send them to their function", _DRAIN),
