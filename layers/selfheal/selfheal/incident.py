@@ -1,0 +1,230 @@
+"""An incident: one open item per (system, response, subject), as it stands in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from selfheal.words import Outcome, ResponseMode, Stage
+
+
+class Phase(StrEnum):
+    """Where an incident stands. `watch`: people have it, selfheal records and does not act."""
+
+    HELD = "held"
+    CONTAIN = "contain"
+    REMEDIATE = "remediate"
+    SETTLE = "settle"
+    RECOVER = "recover"
+    WATCH = "watch"
+    CLOSED = "closed"
+
+
+class Status(StrEnum):
+    """Where a step stands."""
+
+    WAITING = "waiting"
+    ASKED = "asked"
+    HELD = "held"
+    DONE = "done"
+    NOTHING_TO_DO = "nothing_to_do"
+    SUGGESTED = "suggested"
+    REFUSED = "refused"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    NEEDS_PERSON = "needs_person"
+    SKIPPED = "skipped"
+
+
+OPEN_STATUSES = frozenset({Status.WAITING, Status.ASKED, Status.HELD})
+GOOD_STATUSES = frozenset({Status.DONE, Status.NOTHING_TO_DO})
+_OF_OUTCOME = {
+    Outcome.ACTED: Status.DONE,
+    Outcome.ALREADY_DONE: Status.NOTHING_TO_DO,
+    Outcome.PLANNED: Status.SUGGESTED,
+    Outcome.REFUSED: Status.REFUSED,
+    Outcome.FAILED: Status.FAILED,
+    Outcome.INCONCLUSIVE: Status.INCONCLUSIVE,
+}
+
+
+def status_of(outcome: Outcome) -> Status:
+    """The status of a step whose action ended with `outcome`; `in_progress` has not ended."""
+    return _OF_OUTCOME[outcome]
+
+
+@dataclass(frozen=True)
+class AlarmState:
+    """What is known of one alarm of the incident. Times in epoch milliseconds, windows in seconds."""
+
+    name: str
+    arn: str
+    state: str
+    state_at: int
+    last_datapoint_at: int | None = None
+    window_s: int = 0
+    muted: str = ""
+    reason: str = ""
+
+    @property
+    def is_red(self) -> bool:
+        """In ALARM."""
+        return self.state == "ALARM"
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """One step of the ladder and what became of it. Times in epoch seconds.
+
+    `tries` makes the action_id: a step that a guard held back is asked again under a new one; a step whose answer got
+    lost is asked again under the same one. `asks` counts how often the current one was sent.
+    """
+
+    number: int
+    stage: Stage
+    action: str
+    target_name: str
+    target: Mapping[str, Any]
+    target_key: str
+    settle_s: int = 0
+    approval: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    status: Status = Status.WAITING
+    tries: int = 1
+    asks: int = 0
+    asked_at: float | None = None
+    retry_at: float | None = None
+    done_at: float | None = None
+    outcome: str = ""
+    reason: str = ""
+    detail: str = ""
+
+    @property
+    def label(self) -> str:
+        """For people: `roll_back_alias live`."""
+        return f"{self.action} {self.target_name}"
+
+    @property
+    def is_open(self) -> bool:
+        """Not finished yet."""
+        return self.status in OPEN_STATUSES
+
+
+@dataclass(frozen=True)
+class Incident:
+    """The whole incident. Times in epoch seconds unless their name says otherwise.
+
+    `probe` is the template of the response's probe; `probes` are its runs. `escalations` are reasons, in order, each
+    once. `version` counts the advances in the ledger.
+    """
+
+    id: str
+    system: str
+    response: str
+    subject: str
+    severity: str
+    mode: ResponseMode
+    opened_at: float
+    red_at_ms: int
+    escalate_after_s: int
+    cooldown_s: int
+    phase: Phase = Phase.CONTAIN
+    alarms: Mapping[str, AlarmState] = field(default_factory=dict)
+    steps: tuple[StepRun, ...] = ()
+    probe: StepRun | None = None
+    probes: tuple[StepRun, ...] = ()
+    settle_until: float | None = None
+    held: str = ""
+    escalations: tuple[str, ...] = ()
+    contained_at: float | None = None
+    remediated_at: float | None = None
+    green_at: float | None = None
+    escalated_at: float | None = None
+    closed_at: float | None = None
+    verdict: str = ""
+    due: float | None = None
+    version: int = 0
+
+    @property
+    def key(self) -> str:
+        """The sort key of the open item; the id without its start time."""
+        return self.id.rsplit("-", 1)[0]
+
+    @property
+    def is_red(self) -> bool:
+        """At least one alarm is in ALARM."""
+        return any(alarm.is_red for alarm in self.alarms.values())
+
+    def of(self, stage: Stage) -> list[StepRun]:
+        """The steps of one stage in their order."""
+        return [step for step in self.steps if step.stage is stage]
+
+    def action_id(self, step: StepRun) -> str:
+        """Deterministic, so that the same step asked twice runs once."""
+        kind = "probe" if step.number < 0 else str(step.number)
+        return f"{self.id}.{kind}.{step.tries}"
+
+    def step_of(self, action_id: str) -> StepRun | None:
+        """The step (or probe run) that has this action_id now."""
+        return next((step for step in (*self.steps, *self.probes) if self.action_id(step) == action_id), None)
+
+    def with_step(self, step: StepRun) -> Incident:
+        """The same incident with `step` in the place of its predecessor."""
+        if step.number < 0:
+            return replace(self, probes=(*(run for run in self.probes if run.tries != step.tries), step))
+        return replace(self, steps=tuple(step if old.number == step.number else old for old in self.steps))
+
+    def with_alarm(self, alarm: AlarmState) -> Incident:
+        """The same incident with a newer reading of one alarm; an older one changes nothing."""
+        known = self.alarms.get(alarm.arn)
+        if known is not None and known.state_at > alarm.state_at:
+            return self
+        return replace(self, alarms={**self.alarms, alarm.arn: alarm})
+
+    def escalate(self, why: str, now: float) -> Incident:
+        """The same incident with one more reason for a person to look; each reason counts once."""
+        if why in self.escalations:
+            return self
+        return replace(self, escalations=(*self.escalations, why), escalated_at=self.escalated_at or now)
+
+    def target_keys(self) -> list[str]:
+        """The targets that this incident owns until it is closed."""
+        return list(dict.fromkeys(step.target_key for step in self.steps))
+
+    def as_doc(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
+
+
+def read_incident(doc: Mapping[str, Any]) -> Incident:
+    """The incident in a ledger document."""
+    return Incident(
+        **{
+            **doc,
+            "mode": ResponseMode(doc["mode"]),
+            "phase": Phase(doc["phase"]),
+            "alarms": {arn: AlarmState(**alarm) for arn, alarm in doc["alarms"].items()},
+            "steps": tuple(map(_read_step, doc["steps"])),
+            "probe": _read_step(doc["probe"]) if doc["probe"] else None,
+            "probes": tuple(map(_read_step, doc["probes"])),
+            "escalations": tuple(doc["escalations"]),
+        }
+    )
+
+
+def _read_step(doc: Mapping[str, Any]) -> StepRun:
+    return StepRun(**{**doc, "stage": Stage(doc["stage"]), "status": Status(doc["status"])})
+
+
+def incident_key(system: str, response: str, subject: str) -> str:
+    """The name of the one open item for (system, response, subject)."""
+    digest = hashlib.sha256(f"{system}|{response}|{subject}".encode()).hexdigest()
+    return f"{system}-{digest[:8]}"
+
+
+def incident_id(key: str, state_at_ms: int) -> str:
+    """Deterministic from the state change that opened it, so that a repeated delivery opens the same incident."""
+    return f"{key}-{state_at_ms:x}"

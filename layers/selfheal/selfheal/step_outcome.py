@@ -1,0 +1,100 @@
+"""What the outcome of one step means for its incident. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from selfheal.incident import GOOD_STATUSES, Incident, Phase, Status, StepRun, status_of
+from selfheal.refusal import Refusal
+from selfheal.words import Outcome, Stage
+
+RETRY_AFTER_S = 60.0
+RESUME_AFTER_S = 20.0
+SETTLE_MARGIN_S = 5.0
+
+HELD_BACK = frozenset(
+    {
+        Refusal.PAUSED,
+        Refusal.TAKEN_OVER,
+        Refusal.LEASED,
+        Refusal.TARGET_OWNED,
+        Refusal.COOLDOWN,
+        Refusal.ALARM_MUTED,
+        Refusal.ALARM_MOVED_ON,
+        Refusal.GUARD_UNREADABLE,
+        Refusal.TARGET_UNREADABLE,
+        Refusal.TOO_LATE,
+    }
+)
+"""Refusals that pass by themselves: the step is held and asked again later."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What an action answered for a step."""
+
+    action_id: str
+    outcome: Outcome
+    reason: str = ""
+    detail: str = ""
+
+
+def take(incident: Incident, finished: Finished, now: float) -> Incident:
+    """The incident after this answer. An answer to nothing that was asked (a duplicate, an old try) changes nothing."""
+    step = incident.step_of(finished.action_id)
+    if step is None or step.status is not Status.ASKED:
+        return incident
+    if finished.outcome is Outcome.IN_PROGRESS:
+        return incident.with_step(replace(step, retry_at=now + RESUME_AFTER_S, detail=finished.detail))
+    answered = replace(
+        step,
+        status=status_of(finished.outcome),
+        done_at=now,
+        retry_at=None,
+        outcome=finished.outcome.value,
+        reason=finished.reason,
+        detail=finished.detail,
+    )
+    if finished.outcome is Outcome.REFUSED and finished.reason in HELD_BACK:
+        return _hold(incident, answered, now)
+    if step.stage is not Stage.RECOVER and finished.reason == Refusal.NOT_RED:
+        return _no_longer_red(incident, answered, now)
+    incident = incident.with_step(answered)
+    if step.number < 0:
+        return incident
+    if step.stage is Stage.REMEDIATE:
+        return _remediated(incident, answered, now)
+    if step.stage is Stage.CONTAIN and answered.status not in GOOD_STATUSES:
+        return incident.escalate(f"containment: {_in_words(answered)}", now)
+    return incident
+
+
+def _hold(incident: Incident, step: StepRun, now: float) -> Incident:
+    held = replace(step, status=Status.HELD, done_at=None, retry_at=now + RETRY_AFTER_S)
+    incident = replace(incident.with_step(held), held=_in_words(step))
+    if not incident.is_red or step.stage is Stage.RECOVER:
+        return incident
+    return incident.escalate(f"held back while the alarm is red: {step.label}: {step.reason}", now)
+
+
+def _no_longer_red(incident: Incident, step: StepRun, now: float) -> Incident:
+    """The alarm cleared before the step ran. A contain step is not needed; a rung waits for the judgement of settle."""
+    if step.stage is Stage.CONTAIN:
+        return incident.with_step(replace(step, status=Status.SKIPPED))
+    again = replace(step, status=Status.WAITING, tries=step.tries + 1, asks=0, done_at=None)
+    return replace(incident.with_step(again), phase=Phase.SETTLE, settle_until=now + SETTLE_MARGIN_S)
+
+
+def _remediated(incident: Incident, step: StepRun, now: float) -> Incident:
+    if step.status is Status.NOTHING_TO_DO:
+        return incident
+    if step.status is Status.DONE:
+        # an alarm can't clear before its whole window has passed since the action
+        window = max((alarm.window_s for alarm in incident.alarms.values()), default=0)
+        settle = max(float(step.settle_s), window + SETTLE_MARGIN_S)
+        return replace(incident, phase=Phase.SETTLE, settle_until=now + settle, remediated_at=now, held="")
+    return replace(incident.escalate(_in_words(step), now), phase=Phase.WATCH, settle_until=None)
+
+
+def _in_words(step: StepRun) -> str:
+    return f"{step.label} {step.status.value.replace('_', ' ')}: {step.detail or step.reason}"
