@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
 STATE_CHANGE = "CloudWatch Alarm State Change"
 CONTRIBUTOR_CHANGE = "CloudWatch Alarm Contributor State Change"
+CHANGES = (STATE_CHANGE, CONTRIBUTOR_CHANGE)
 TARGET_TRACKING = "TargetTracking-"
 """Alarms under this name belong to Application Auto Scaling, which acts on them itself."""
 _ARN_MAX = 1600
@@ -48,7 +49,7 @@ class Alarm:
     """One state change of one alarm, or of one of its contributors.
 
     `account` and `region` are those of the ARN. `dimensions` are those of the single metric, or those that all
-    metrics of a calculation share, with the attributes of the contributor. `window_s` is the period × evaluation
+    metrics of a calculation share, with the attributes of the contributor. `window_s` is period times evaluation
     periods; EventBridge and direct payloads don't tell the latter, so there it is as far as the evaluation is known
     to have looked back, a lower bound. `last_datapoint_at` is None both without data and where nothing is said about
     data: SNS messages carry no reason data, and nor do SetAlarmState and composite alarms.
@@ -118,9 +119,8 @@ def _from_any(entry: object) -> Alarm:
     if pick(entry, "detail-type") is not None:
         return _from_eventbridge(entry)
     if pick(entry, "alarmData") is not None:
-        return _from_state_change(
-            pick(entry, "alarmData"), entry, required(entry, "alarmArn", "event", _ARN_MAX), "direct"
-        )
+        arn = required(entry, "alarmArn", "event", _ARN_MAX)
+        return _from_state_change(pick(entry, "alarmData"), entry, arn, "direct")
     source = pick(entry, "eventSource", "EventSource")
     if source is not None:
         raise _not_an_alarm(f"a record of {shown(source)}; subscribe the function itself to the alarm topic")
@@ -135,11 +135,11 @@ def _from_any(entry: object) -> Alarm:
 def _admitted(alarm: Alarm, home: Home) -> Alarm:
     """Home alone is healed; what selfheal's own health is judged by goes to people. Raises Refused."""
     if (alarm.account, alarm.region) != (home.account, home.region):
-        found, right = (
-            f"account {alarm.account}, region {alarm.region}",
-            f"account {home.account}, region {home.region}",
+        raise Refused(
+            Refusal.FOREIGN_ALARM,
+            f"alarm {alarm.name} is of account {alarm.account}, region {alarm.region}; "
+            f"from here, account {home.account} is healed in region {home.region}",
         )
-        raise Refused(Refusal.FOREIGN_ALARM, f"alarm {alarm.name} is of {found}; {right} is healed from here")
     names = (alarm.name, alarm.arn.split(":", 6)[-1])
     own = os.environ.get("SELFHEAL_ALARM_PREFIX", "")
     if own and any(name.startswith(own) for name in names):
@@ -188,15 +188,15 @@ def _from_sns(envelope: object) -> Alarm:
 def _from_eventbridge(event: object) -> Alarm:
     """An event of the default bus. PutEvents can't write a source that begins with `aws.`, so the source is proof."""
     kind, source = pick(event, "detail-type"), pick(event, "source")
-    if kind not in {STATE_CHANGE, CONTRIBUTOR_CHANGE} or not isinstance(kind, str):
+    if kind not in CHANGES:
         raise _not_an_alarm(f"detail-type is {shown(kind)}; {STATE_CHANGE!r} or {CONTRIBUTOR_CHANGE!r} is right")
     if source != "aws.cloudwatch":
         raise _not_an_alarm(f"source is {shown(source)}; 'aws.cloudwatch' is right")
     detail = pick(event, "detail")
     if kind == CONTRIBUTOR_CHANGE:
         required(pick(detail, "alarmContributor"), "id", "detail.alarmContributor", 1024)
-    resources = dict(enumerate(_list(pick(event, "resources"))[:1]))
-    arn = required({"0": resources.get(0)}, "0", "resources", _ARN_MAX)
+    resources = _list(pick(event, "resources"))
+    arn = required({"resources[0]": resources[0] if resources else None}, "resources[0]", "event", _ARN_MAX)
     return _from_state_change(detail, event, arn, "eventbridge")
 
 
@@ -301,10 +301,11 @@ def _state_at(value: object, sent: object, where: str) -> int:
 
 
 def _contributor(detail: object) -> tuple[str | None, dict[str, str]]:
+    """The id and the attributes of the time series. How SNS spells them is not documented, so both cases are taken."""
     contributor = pick(detail, "alarmContributor", "AlarmContributor")
     if contributor is None:
         return None, {}
-    name = "id" if pick(contributor, "id") is not None else "Id"
+    name = "Id" if pick(contributor, "id") is None and pick(contributor, "Id") is not None else "id"
     found = required(contributor, name, "alarmContributor", 1024)
     return found, dimensions(pick(contributor, "attributes", "Attributes"))
 
