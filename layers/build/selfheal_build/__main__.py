@@ -19,9 +19,11 @@ def main() -> int:
     function = commands.add_parser("function", help="build one function")
     function.add_argument("--source", type=Path, required=True)
     function.add_argument("--out", type=Path, required=True)
-    build = commands.add_parser("build", help="run sam build, quietly")
-    build.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to sam build")
-    chosen = parser.parse_args()
+    commands.add_parser("build", help="run sam build, quietly; further arguments are passed on")
+    commands.add_parser("lint", help="check the template")
+    chosen, further = parser.parse_known_args()
+    if further and chosen.command != "build":
+        parser.error(f"unknown arguments: {' '.join(further)}")
     try:
         if chosen.command == "layer":
             layers.LAYERS[chosen.name](ROOT, chosen.out)
@@ -29,8 +31,10 @@ def main() -> int:
                 print(f"note: {bytecode.NO_INTERPRETER}")  # SAM shows only what make says on stdout
         elif chosen.command == "function":
             layers.build_function(chosen.source, chosen.out)
+        elif chosen.command == "lint":
+            sam.lint(ROOT)
         else:
-            sam.build(ROOT, chosen.arguments)
+            sam.build(ROOT, further)
     except BuildError as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return 1

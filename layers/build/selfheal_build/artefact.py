@@ -11,9 +11,9 @@ from pathlib import Path
 
 from .errors import CompiledExtension
 
-# The earliest time of a zip entry. An artefact's times say nothing, so they are all the same.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-_EPOCH_SECONDS = 315532800
+# An artefact's times say nothing, so they are all the same (not 1980: west of Greenwich that is too early for a zip).
+_TIME = (2000, 1, 1, 0, 0, 0)
+_TIME_SECONDS = 946728000
 _COMPILED = (".so", ".pyd", ".dylib", ".dll", ".a")
 _LITTER = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "*.egg-info")
 
@@ -49,7 +49,7 @@ def settle(artefact: Path) -> None:
     """Give every file and folder the same time and plain rights, as far as a zip file can tell."""
     for path in [artefact, *artefact.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
-        os.utime(path, (_EPOCH_SECONDS, _EPOCH_SECONDS))
+        os.utime(path, (_TIME_SECONDS, _TIME_SECONDS))
 
 
 def measure(artefact: Path) -> Size:
@@ -60,7 +60,7 @@ def measure(artefact: Path) -> Size:
         for path in _files(artefact):
             content = path.read_bytes()
             count, unpacked = count + 1, unpacked + len(content)
-            entry = zipfile.ZipInfo(path.relative_to(artefact).as_posix(), _EPOCH)
+            entry = zipfile.ZipInfo(path.relative_to(artefact).as_posix(), _TIME)
             archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return Size(count, unpacked, packed.tell(), hashlib.sha256(packed.getvalue()).hexdigest())
 

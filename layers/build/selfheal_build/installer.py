@@ -37,7 +37,7 @@ def pinned(requirements: Path, name: str) -> str:
     block = re.search(rf"^{re.escape(name)}==.+\n(?: +--hash=.+\n?)+", requirements.read_text(), re.MULTILINE)
     if block is None:
         raise InstallFailed(f"{requirements} does not pin {name}: run `make lock`")
-    return block.group() + "\n"
+    return block.group()
 
 
 def install_into_environment(folder: Path, requirements: Path) -> None:
@@ -60,7 +60,8 @@ def install_into_environment(folder: Path, requirements: Path) -> None:
 def install_for_lambda(target: Path, requirements: Path) -> None:
     """Install a pinned file into the folder ``target`` for Lambda's Python, whatever Python runs the build.
 
-    Wheels only: nothing is ever compiled here.
+    Wheels only: nothing is ever compiled here. The files are copies: uv would otherwise link them to its cache,
+    and who trims a layer would trim every environment on the machine.
 
     Raises:
         InstallFailed: with the last words of both tools.
@@ -71,14 +72,16 @@ def install_for_lambda(target: Path, requirements: Path) -> None:
     pure = ["--platform", "any", "--implementation", "py", "--abi", "none", "--no-compile"]
     _install(
         requirements,
-        uv=None if uv is None else [uv, "pip", "install", *shared, *python, "--python", sys.executable],
+        uv=None
+        if uv is None
+        else [uv, "pip", "install", *shared, *python, "--link-mode", "copy", "--python", sys.executable],
         pip=[sys.executable, "-m", "pip", "install", *shared, *python, *pure],
     )
 
 
 def _install(requirements: Path, *, uv: Sequence[str] | None, pip: Sequence[str]) -> None:
     said = []
-    for command in (uv, pip):
+    for tool, command in (("uv", uv), ("pip", pip)):
         if command is None:
             continue
         run = subprocess.run(
@@ -91,7 +94,7 @@ def _install(requirements: Path, *, uv: Sequence[str] | None, pip: Sequence[str]
         )
         if run.returncode == 0:
             return
-        said.append(f"{Path(command[0]).name}: {_last_words(run.stderr or run.stdout)}")
+        said.append(f"{tool}: {_last_words(run.stderr or run.stdout)}")
     raise InstallFailed(f"could not install {requirements}\n" + "\n".join(said))
 
 

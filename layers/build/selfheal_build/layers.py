@@ -70,7 +70,10 @@ def build_runbooks(root: Path, out: Path) -> None:
     source = root / "layers" / "runbooks"
     run = subprocess.run(
         [sys.executable, "-m", "selfheal_build.runbooks", "compile", "--source", str(source), "--out", str(compiled)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(str(root / "layers" / name) for name in ("build", "selfheal"))},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(str(root / "layers" / name) for name in ("build", "selfheal")),
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -44,9 +44,9 @@ def keep_services(packages: Path, services: Iterable[str]) -> None:
     if unknown := sorted(service for service in wanted if not (data / service).is_dir()):
         raise UnknownService(f"botocore has no service named {', '.join(unknown)}")
     for folder in (data, packages / "boto3" / "data"):
-        for service in filter(Path.is_dir, folder.iterdir()):
-            if service.name not in wanted:
-                shutil.rmtree(service)
+        for known in filter(Path.is_dir, folder.iterdir()):
+            if known.name not in wanted:
+                shutil.rmtree(known)
     prefixes = set(wanted)
     for service in wanted:
         *older, latest = sorted((data / service).iterdir())
@@ -88,7 +88,5 @@ def _undocumented(node: Any) -> Any:
 def _keep_endpoints(endpoints: Path, prefixes: set[str]) -> None:
     known = json.loads(endpoints.read_bytes())
     for partition in known["partitions"]:
-        partition["services"] = {
-            name: value for name, value in partition["services"].items() if name in prefixes
-        }
+        partition["services"] = {name: value for name, value in partition["services"].items() if name in prefixes}
     endpoints.write_text(json.dumps(known, separators=(",", ":")))

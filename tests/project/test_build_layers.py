@@ -1,0 +1,217 @@
+"""The built layers: what is in them works alone, and what is not in them is not missed."""
+
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.loaders
+import pytest
+from selfheal_build import layers
+from selfheal_build.artefact import measure, refuse_compiled
+from selfheal_build.errors import BuildError, CompiledExtension, UnknownService
+from selfheal_build.installer import install_for_lambda
+from selfheal_build.services import keep_services, services_of
+
+ROOT = Path(__file__).parents[2]
+CLIENTS = ROOT / "layers" / "selfheal" / "selfheal" / "clients.py"
+SERVICES = services_of(CLIENTS)
+REGIONS = ("us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1")
+
+
+@pytest.fixture(scope="session")
+def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dependencies")
+    layers.build_dependencies(ROOT, out)
+    return out / "python"
+
+
+def alone(packages: Path, program: str) -> Any:
+    """What ``program`` prints as JSON when Python has its standard library and ``packages``, nothing else."""
+    start = f"import json, sys; sys.path.append({str(packages)!r})\n"
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", start + program],
+        env={"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def endpoints_of(session: Any) -> dict[str, str]:
+    made = {}
+    for service in SERVICES:
+        for region in REGIONS:
+            client = session.client(service, region_name=region)
+            made[f"{service} {region}"] = f"{client.meta.endpoint_url} {client.meta.service_model.api_version}"
+    return made
+
+
+def test_each_listed_service_has_a_client_and_the_same_endpoint_as_with_all_of_botocore(dependencies: Path) -> None:
+    program = f"""
+import boto3
+made = {{}}
+for service in {SERVICES!r}:
+    for region in {REGIONS!r}:
+        client = boto3.session.Session().client(service, region_name=region)
+        made[f"{{service}} {{region}}"] = f"{{client.meta.endpoint_url}} {{client.meta.service_model.api_version}}"
+print(json.dumps(made))
+"""
+    whole = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test")
+    assert alone(dependencies, program) == endpoints_of(whole)
+
+
+def test_a_service_that_is_not_listed_has_none(dependencies: Path) -> None:
+    program = """
+import boto3, botocore.exceptions
+try:
+    boto3.client("ec2", region_name="us-east-1")
+except botocore.exceptions.UnknownServiceError as error:
+    print(json.dumps(str(error)))
+"""
+    assert "Unknown service: 'ec2'" in alone(dependencies, program)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_model_lost_its_documentation_and_nothing_else(dependencies: Path, service: str) -> None:
+    slim = botocore.loaders.Loader(extra_search_paths=[str(dependencies / "botocore" / "data")])
+    slim.search_paths[:] = [str(dependencies / "botocore" / "data")]
+    whole = botocore.loaders.Loader()
+    for kind in ("service-2", "endpoint-rule-set-1"):
+        kept = slim.load_service_model(service, kind)
+        full = whole.load_service_model(service, kind)
+        assert list(differences(full, kept)) == []
+        assert '"documentation": "' not in json.dumps(kept)
+
+
+def differences(full: Any, kept: Any, where: str = "") -> Any:
+    if isinstance(full, dict) and isinstance(kept, dict):
+        for key in full.keys() | kept.keys():
+            if key not in kept and not (key == "documentation" and isinstance(full[key], str)):
+                yield f"{where}/{key} is gone"
+            elif key in kept:
+                yield from differences(full.get(key), kept[key], f"{where}/{key}")
+    elif isinstance(full, list) and isinstance(kept, list) and len(full) == len(kept):
+        for index, (left, right) in enumerate(zip(full, kept, strict=True)):
+            yield from differences(left, right, f"{where}[{index}]")
+    elif full != kept:
+        yield f"{where} was changed"
+
+
+def test_powertools_works_from_the_layer(dependencies: Path) -> None:
+    program = """
+import os
+os.environ.update(POWERTOOLS_SERVICE_NAME="probe", POWERTOOLS_METRICS_NAMESPACE="probe")
+from aws_lambda_powertools import Logger, Metrics
+Logger(), Metrics()
+import aws_lambda_powertools
+print(json.dumps(aws_lambda_powertools.__file__))
+"""
+    assert alone(dependencies, program).startswith(str(dependencies))
+
+
+def test_every_package_keeps_its_version_and_its_licence(dependencies: Path) -> None:
+    packages = list(importlib.metadata.distributions(path=[str(dependencies)]))
+    assert {"boto3", "botocore", "aws_lambda_powertools"} <= {package.name for package in packages}
+    for package in packages:
+        assert package.version == importlib.metadata.version(package.name)
+        folder = next(dependencies.glob(f"{package.name.replace('-', '_')}-*.dist-info"))
+        licences = [path.name for path in folder.rglob("*") if path.name.upper().startswith(("LICEN", "COPYING"))]
+        assert licences, f"{package.name} is shipped without its licence"
+
+
+def test_the_shared_package_is_built_without_litter(tmp_path: Path) -> None:
+    layers.build_selfheal(ROOT, tmp_path / "out")
+    built = tmp_path / "out" / "python" / "selfheal"
+    sources = {path.relative_to(built).as_posix() for path in built.rglob("*.py")}
+    package = ROOT / "layers" / "selfheal" / "selfheal"
+    assert sources == {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
+    assert (built / "py.typed").is_file()
+    assert {path.suffix for path in built.rglob("__pycache__/*")} <= {".pyc"}
+
+
+@pytest.mark.parametrize("name", ["fast.so", "fast.cpython-313-aarch64-linux-gnu.so", "fast.pyd", "libfast.so.1"])
+def test_machine_code_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "python" / "package").mkdir(parents=True)
+    (tmp_path / "python" / "package" / "slow.py").touch()
+    refuse_compiled(tmp_path)
+    (tmp_path / "python" / "package" / name).touch()
+    with pytest.raises(CompiledExtension, match=f"python/package/{name}"):
+        refuse_compiled(tmp_path)
+
+
+def test_what_is_installed_to_be_trimmed_is_no_link_into_a_cache(tmp_path: Path) -> None:
+    install_for_lambda(tmp_path / "python", ROOT / "layers" / "dependencies" / "requirements.txt")
+    installed = [path for path in (tmp_path / "python").rglob("*.json") if path.is_file()]
+    assert installed
+    assert {path.stat().st_nlink for path in installed} == {1}
+    assert not any(path.is_symlink() for path in installed)
+
+
+def small_root(folder: Path) -> Path:
+    """As much of the project as the dependencies layer is built from, with an empty cache."""
+    for path in (CLIENTS, ROOT / "layers" / "dependencies" / "requirements.txt"):
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    return folder
+
+
+def test_a_compiled_dependency_fails_the_build_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(target: Path, requirements: Path) -> None:
+        assert requirements.is_file()
+        target.mkdir(parents=True)
+        (target / "_speedups.so").touch()
+
+    monkeypatch.setattr(layers, "install_for_lambda", install)
+    root = small_root(tmp_path / "root")
+    with pytest.raises(CompiledExtension, match="_speedups"):
+        layers.build_dependencies(root, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert list((root / ".local" / "cache" / "dependencies").iterdir()) == []
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    built = []
+    for name in ("one", "two"):
+        out = tmp_path / f"layer of {name}"
+        layers.build_dependencies(small_root(tmp_path / name), out)
+        built.append(measure(out))
+    assert built[0] == built[1]
+    assert built[0].files > 300
+
+
+def test_another_list_of_services_is_another_layer(tmp_path: Path, dependencies: Path) -> None:
+    root = small_root(tmp_path / "root")
+    layers.build_dependencies(root, tmp_path / "first")
+    (root / CLIENTS.relative_to(ROOT)).write_text('SERVICES = ("sts",)\n')
+    layers.build_dependencies(root, tmp_path / "second")
+    assert {path.name for path in (tmp_path / "second/python/botocore/data").iterdir() if path.is_dir()} == {"sts"}
+    assert {path.name for path in (dependencies / "botocore/data").iterdir() if path.is_dir()} == set(SERVICES)
+
+
+def test_a_service_that_botocore_does_not_know_fails_the_build(dependencies: Path) -> None:
+    with pytest.raises(UnknownService, match="lamda"):
+        keep_services(dependencies, [*SERVICES, "lamda"])
+
+
+@pytest.mark.parametrize("text", ["", "SERVICES = ()", "SERVICES = tuple(x)", "SERVICES = ('s3', NAME)"])
+def test_services_that_cannot_be_read_fail_the_build(tmp_path: Path, text: str) -> None:
+    module = tmp_path / "clients.py"
+    module.write_text(text)
+    with pytest.raises(BuildError, match="SERVICES"):
+        services_of(module)
+
+
+def test_services_are_read_with_an_annotation_too(tmp_path: Path) -> None:
+    module = tmp_path / "clients.py"
+    module.write_text("import nowhere\nSERVICES: tuple[str, ...] = ('s3', 'sqs')\n")
+    assert services_of(module) == ("s3", "sqs")
