@@ -1,0 +1,188 @@
+"""All runbooks of a folder, together: one system for each stage, no alarm that two responses want, one JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path as File
+from typing import Any
+
+from selfheal.target import read_target
+
+from . import rules
+from .document import Document, read
+from .models import DEFAULT_SETTLE_S, ResponsePart, RunbookPart
+from .patterns import common_name
+from .problems import Problem, RunbooksInvalid
+from .shape import read_shape
+from .steps import StepPart
+from .targets import USABLE, TargetPart
+from .values import STAGE
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file that was read without a problem of its own."""
+
+    document: Document
+    runbook: RunbookPart
+
+    def systems(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(stage, compiled system) for each stage; the stage is empty where there are none."""
+        compiled = _system(self)
+        for stage in self.runbook.stages or [""]:
+            yield stage, _replace(compiled, stage) if stage else compiled
+
+
+def compile_folder(folder: File, shown_as: str | None = None) -> dict[str, Any]:
+    """The compiled form of every `*.yaml` in `folder`, files in the order of their names.
+
+    `shown_as` is what the folder is called in messages. Raises RunbooksInvalid with every problem of every file.
+    """
+    prefix = f"{shown_as or folder}"
+    problems = [
+        Problem(f"{prefix}/{file.name}", 1, 1, "this file would be ignored; rename it to end in `.yaml`")
+        for file in sorted(folder.glob("*.yml"))
+    ]
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        problems.append(Problem(prefix, 1, 1, "there is no runbook here; add one that ends in `.yaml`"))
+    return compile_files([(file, f"{prefix}/{file.name}") for file in files], problems)
+
+
+def compile_files(files: list[tuple[File, str]], problems: list[Problem] | None = None) -> dict[str, Any]:
+    """The compiled form of these files, each with its name for messages. Raises RunbooksInvalid."""
+    found = list(problems or [])
+    sources = []
+    for file, name in files:
+        document = read(file, name)
+        found += document.problems
+        if document.data is None:
+            if not document.problems:
+                found.append(document.problem((), "the file holds nothing; a runbook begins with `system:`"))
+            continue
+        runbook, wrong = read_shape(document)
+        if runbook is not None:
+            wrong = rules.findings(runbook, document)
+        found += [document.problem(each.path, each.message, each.at_key) for each in wrong]
+        if runbook is not None and not wrong:
+            sources.append(Source(document, runbook))
+    found += _twice(sources)
+    if found:
+        raise RunbooksInvalid(found)
+    return {"version": FORMAT_VERSION, "systems": [system for source in sources for _, system in source.systems()]}
+
+
+def write(compiled: dict[str, Any], out: File) -> None:
+    """Write the compiled form: the same runbooks give the same bytes, and a reader never sees half a file."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = out.with_name(out.name + ".new")
+    scratch.write_text(json.dumps(compiled, separators=(",", ":"), allow_nan=False) + "\n", encoding="ascii")
+    os.replace(scratch, out)
+
+
+def _twice(sources: list[Source]) -> Iterator[Problem]:
+    """Systems and alarms that more than one runbook or response claims."""
+    systems: dict[str, str] = {}
+    claims: list[tuple[str, str, str, tuple[str, str, int]]] = []
+    for source in sources:
+        document = source.document
+        for stage, system in source.systems():
+            line, _ = document.place(("system",))
+            where = f"{document.file}:{line}"
+            if system["system"] in systems:
+                message = f"system `{system['system']}` has a runbook already ({systems[system['system']]}); merge them"
+                yield document.problem(("system",), message)
+            systems.setdefault(system["system"], where)
+            for number, response in enumerate(system["responses"]):
+                owner = (document.file, stage, number)
+                for index, pattern in enumerate(response["alarms"]):
+                    path = ("responses", number, "alarms", index)
+                    line, _ = document.place(path)
+                    yield from _overlaps(document, path, pattern, owner, claims)
+                    claims.append((pattern, f"{document.file}:{line}", response["name"], owner))
+
+
+def _overlaps(document: Document, path: Any, pattern: str, owner: Any, claims: Any) -> Iterator[Problem]:
+    for other, where, name, other_owner in claims:
+        if owner != other_owner and (alarm := common_name(pattern, other)) is not None:
+            yield document.problem(
+                path,
+                f"`{pattern}` overlaps with `{other}` of response `{name}` ({where}): an alarm `{alarm}` would fit both;"
+                " narrow one of them",
+            )
+            return
+
+
+def _replace(value: Any, stage: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(STAGE, stage)
+    if isinstance(value, dict):
+        return {key: _replace(item, stage) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replace(item, stage) for item in value]
+    return value
+
+
+def _system(source: Source) -> dict[str, Any]:
+    runbook, document = source.runbook, source.document
+    return {
+        "system": runbook.system,
+        "file": File(document.file).name,
+        "owner": runbook.owner,
+        "timezone": runbook.timezone,
+        "maintenance": [window.model_dump(by_alias=True) for window in runbook.maintenance],
+        "holidays": runbook.holidays,
+        "exempt": [_key(reference, runbook) for reference in runbook.exempt],
+        "targets": {name: target.fields() for name, target in runbook.targets.items()},
+        "responses": [
+            _response(response, runbook, document.place(("responses", number))[0])
+            for number, response in enumerate(runbook.responses)
+        ],
+        "checks": [rules.written_check(check, runbook) for check in runbook.checks],
+        "sweeps": [
+            {
+                "name": sweep.name,
+                "at": sweep.at,
+                "timezone": runbook.timezone,
+                "checks": [rules.written_check(check, runbook) for check in sweep.checks or runbook.checks],
+            }
+            for sweep in runbook.sweeps
+        ],
+    }
+
+
+def _key(reference: str | TargetPart, runbook: RunbookPart) -> str:
+    return read_target(rules.fields_of(reference, runbook), tuple(USABLE)).key
+
+
+def _response(response: ResponsePart, runbook: RunbookPart, line: int) -> dict[str, Any]:
+    return {
+        "name": response.name,
+        "line": line,
+        "alarms": response.alarms,
+        "severity": response.severity,
+        "mode": response.mode,
+        "contain": [_step(step, runbook) for step in response.contain],
+        "remediate": [_step(step, runbook, DEFAULT_SETTLE_S) for step in response.remediate],
+        "probe": None if response.probe is None else _step(response.probe, runbook),
+        "recover": [_step(step, runbook) for step in response.recover],
+        "escalate_after_s": response.escalate_after,
+        "cooldown_s": response.cooldown,
+        "limits": response.limits.model_dump(),
+    }
+
+
+def _step(step: StepPart, runbook: RunbookPart, default_settle_s: int = 0) -> dict[str, Any]:
+    return {
+        "action": step.entry.name,
+        "target_name": step.target if isinstance(step.target, str) else "",
+        "target": rules.fields_of(step.target, runbook),
+        "settle_s": default_settle_s if step.settle_s is None else step.settle_s,
+        "approval": step.needs_approval,
+        "options": step.options(),
+    }

@@ -1,0 +1,108 @@
+"""The shape of a runbook. The JSON schema is made from these models; their descriptions are what an editor shows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from .checkpoints import CheckSpec
+from .parts import Part
+from .steps import ContainStep, Probe, RecoverStep, RemediateStep
+from .targets import TargetReference, TargetSpec
+from .values import Cron, Day, Duration, Label, Line, Pattern, System, TimeOfDay, Timezone, Unique, wrong
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+DEFAULT_SETTLE_S = 300
+DEFAULT_ESCALATE_S = 900
+DEFAULT_COOLDOWN_S = 900
+
+
+class Window(Part):
+    """A maintenance window, every week. Risky steps wait for its end."""
+
+    days: Annotated[list[Weekday], *Unique, Field(min_length=1, description="days on which the window begins")]
+    start: Annotated[TimeOfDay, Field(alias="from", description="HH:MM in the runbook's time zone")]
+    end: Annotated[TimeOfDay, Field(alias="to", description="HH:MM; earlier than `from` means the next day")]
+
+    @model_validator(mode="after")
+    def _has_length(self) -> Window:
+        if self.start == self.end:
+            raise wrong("the window has no length; let `to` differ from `from`", key="to")
+        return self
+
+
+class Limits(Part):
+    """How many incidents of one response may be acted on; the next one goes to a person."""
+
+    per_hour: Annotated[int, Field(ge=1, le=1000, description="incidents in any 60 minutes")] = 3
+    per_day: Annotated[int, Field(ge=1, le=1000, description="incidents in any 24 hours")] = 7
+
+    @model_validator(mode="after")
+    def _fit(self) -> Limits:
+        if self.per_day < self.per_hour:
+            raise wrong(f"per_day ({self.per_day}) is less than per_hour ({self.per_hour}); it would never be reached")
+        return self
+
+
+class ResponsePart(Part):
+    """What the runbook does for some alarms."""
+
+    name: Annotated[Line, Field(description="what is the matter, in the words of the person on call")]
+    alarms: Annotated[
+        list[Pattern],
+        *Unique,
+        Field(min_length=1, description="names of alarms; `*` and `?` are wild; upper and lower case differ"),
+    ]
+    severity: Annotated[Literal["P0", "P1", "P2", "P3", "P4"], Field(description="P0 is the most urgent")]
+    mode: Annotated[
+        Literal["off", "suggest", "auto"],
+        Field(description="how far it goes by itself; the stack's MaxMode bounds risky steps besides"),
+    ] = "auto"
+    contain: Annotated[list[ContainStep], Field(description="at once and together: stop the bleeding")] = []
+    remediate: Annotated[
+        list[RemediateStep], Field(description="the ladder: one rung after the other until the alarm is green")
+    ] = []
+    probe: Annotated[Probe, Field(description="a smoke test that proves green where the alarm cannot")] = None
+    recover: Annotated[list[RecoverStep], Field(description="once it is green")] = []
+    escalate_after: Annotated[Duration, Field(description="still red after this: a person; default 15m")] = (
+        DEFAULT_ESCALATE_S
+    )
+    cooldown: Annotated[Duration, Field(description="pause before another incident acts on a target; default 15m")] = (
+        DEFAULT_COOLDOWN_S
+    )
+    limits: Annotated[Limits, Field(description="rate limits; default 3 an hour and 7 a day")] = Limits()
+
+
+class SweepPart(Part):
+    """Health checks at set times."""
+
+    name: Annotated[Line, Field(description="as it stands in the report")]
+    at: Annotated[
+        Cron,
+        Field(description="minutes hours day-of-month month day-of-week year, in the runbook's time zone"),
+    ]
+    checks: Annotated[list[CheckSpec], Field(description="default: all checks of the runbook", min_length=1)] = []
+
+
+class RunbookPart(Part):
+    """One file for one protected system."""
+
+    system: Annotated[
+        System, Field(description="name of the protected system; `{stage}` makes one system for each of `stages`")
+    ]
+    stages: Annotated[
+        list[Label], *Unique, Field(min_length=1, description="what `{stage}` is replaced by, anywhere in the file")
+    ] = []
+    owner: Annotated[Line, Field(description="who is told: a team or a rota, no person's address")]
+    timezone: Annotated[Timezone, Field(description="for maintenance, holidays and sweeps")] = "UTC"
+    maintenance: Annotated[list[Window], Field(description="when risky steps wait")] = []
+    holidays: Annotated[list[Day], *Unique, Field(description="days without sweeps")] = []
+    exempt: Annotated[
+        list[TargetReference], Field(description="targets that are never touched: the way to opt out without a tag")
+    ] = []
+    targets: Annotated[dict[Label, TargetSpec], Field(description="what steps and checks name")] = {}
+    responses: Annotated[list[ResponsePart], Field(description="what to do for which alarms")] = []
+    checks: Annotated[list[CheckSpec], Field(description="health checks")] = []
+    sweeps: Annotated[list[SweepPart], Field(description="health checks at set times")] = []

@@ -1,0 +1,187 @@
+"""What only a whole runbook can tell: names that lead nowhere, actions on the wrong thing, ladders that cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from selfheal.checks import CHECKS, read_check
+from selfheal.errors import Refused
+
+from .checkpoints import CheckPart
+from .document import Document
+from .models import DEFAULT_SETTLE_S, ResponsePart, RunbookPart
+from .problems import Finding, Path, nearest
+from .steps import StepPart
+from .targets import USABLE, TargetPart, kind_of
+from .values import STAGE, placeholders
+
+Findings = Iterator[Finding]
+StepAt = tuple[Path, StepPart]
+
+
+def findings(runbook: RunbookPart, document: Document) -> list[Finding]:
+    """Everything that the rules find in one runbook, not yet expanded by stage."""
+    rules: tuple[Callable[[RunbookPart], Findings], ...] = (
+        _names_once,
+        _targets_exist_and_fit,
+        _deployments_are_stopped_first,
+        _ladders_end_in_time,
+        _exempt_targets_are_known,
+        _checks_read,
+    )
+    return [found for rule in rules for found in rule(runbook)] + list(_stages_are_used(runbook, document))
+
+
+def steps(response: ResponsePart, path: Path) -> Iterator[StepAt]:
+    """Every step of a response with its path, the probe included."""
+    for stage in ("contain", "remediate", "recover"):
+        for index, step in enumerate(getattr(response, stage)):
+            yield (*path, stage, index), step
+    if response.probe is not None:
+        yield (*path, "probe"), response.probe
+
+
+def checks(runbook: RunbookPart) -> Iterator[tuple[Path, CheckPart]]:
+    """Every check of a runbook with its path, those of the sweeps included."""
+    for index, check in enumerate(runbook.checks):
+        yield ("checks", index), check
+    for number, sweep in enumerate(runbook.sweeps):
+        for index, check in enumerate(sweep.checks):
+            yield ("sweeps", number, "checks", index), check
+
+
+def fields_of(reference: str | TargetPart, runbook: RunbookPart) -> dict[str, Any] | None:
+    """The fields of the target that a step means; None if it means one that is not there."""
+    target = runbook.targets.get(reference) if isinstance(reference, str) else reference
+    return None if target is None else target.fields()
+
+
+def comes_from_alarm(fields: Mapping[str, Any]) -> bool:
+    """A field is filled in from the alarm's dimensions."""
+    return any(comes_from_alarm(v) if isinstance(v, Mapping) else "{alarm." in v for v in fields.values())
+
+
+def written_check(check: CheckPart, runbook: RunbookPart) -> dict[str, Any]:
+    """The check as `selfheal.checks` reads it: the target that it names is filled in.
+
+    Raises KeyError with the name of a target that is not there.
+    """
+    given = {"target": check.body} if isinstance(check.body, str) else check.body.given()
+    name = given.pop("target", None)
+    if name is not None:
+        known = CHECKS[check.kind].fields
+        given = {key: value for key, value in runbook.targets[name].fields().items() if key in known} | given
+    return {check.kind: given}
+
+
+def _all_steps(runbook: RunbookPart) -> Iterator[StepAt]:
+    for index, response in enumerate(runbook.responses):
+        yield from steps(response, ("responses", index))
+
+
+def _names_once(runbook: RunbookPart) -> Findings:
+    for group in ("responses", "sweeps"):
+        seen: set[str] = set()
+        for index, item in enumerate(getattr(runbook, group)):
+            if item.name in seen:
+                yield Finding((group, index, "name"), f"another of the {group} is called `{item.name}`; rename one")
+            seen.add(item.name)
+
+
+def _targets_exist_and_fit(runbook: RunbookPart) -> Findings:
+    for path, step in _all_steps(runbook):
+        action = step.entry.name
+        fields = fields_of(step.target, runbook)
+        if fields is None:
+            yield Finding((*path, action), f"unknown target `{step.target}`; {nearest(step.target, runbook.targets)}")
+        elif (kind := kind_of(fields)) not in step.entry.kinds:
+            wanted = " or ".join("{" + ", ".join(USABLE[kind].required) + "}" for kind in step.entry.kinds)
+            yield Finding((*path, action), f"`{action}` cannot work on a {kind}; it needs {wanted}")
+
+
+def _deployments_are_stopped_first(runbook: RunbookPart) -> Findings:
+    for number, response in enumerate(runbook.responses):
+        stopped: list[object] = []
+        for index, step in enumerate(response.remediate):
+            fields = fields_of(step.target, runbook)
+            path: Path = ("responses", number, "remediate", index)
+            name = step.entry.name
+            shifted = bool(fields and "code_deploy" in fields)
+            if name == "stop_deployment":
+                stopped.append(fields)
+                if fields and not shifted:
+                    yield Finding(
+                        path, "`stop_deployment` needs to know the deployment; add `code_deploy` to the target"
+                    )
+            if name == "roll_back_alias" and shifted and fields not in stopped:
+                yield Finding(
+                    path,
+                    "CodeDeploy shifts this alias and would undo the rollback; put `stop_deployment` before it",
+                )
+
+
+def _ladders_end_in_time(runbook: RunbookPart) -> Findings:
+    for number, response in enumerate(runbook.responses):
+        begins = 0
+        for index, step in enumerate(response.remediate):
+            if begins >= response.escalate_after:
+                yield Finding(
+                    ("responses", number, "remediate", index),
+                    f"this rung begins after {begins} s at the earliest, but escalate_after is"
+                    f" {response.escalate_after} s; shorten `settle` or raise `escalate_after`",
+                )
+                break
+            begins += DEFAULT_SETTLE_S if step.settle_s is None else step.settle_s
+
+
+def _exempt_targets_are_known(runbook: RunbookPart) -> Findings:
+    for index, reference in enumerate(runbook.exempt):
+        fields = fields_of(reference, runbook)
+        if fields is None:
+            yield Finding(("exempt", index), f"unknown target `{reference}`; {nearest(reference, runbook.targets)}")
+        elif comes_from_alarm(fields):
+            yield Finding(("exempt", index), "this target is known only when its alarm comes; name the resource itself")
+
+
+def _checks_read(runbook: RunbookPart) -> Findings:
+    for path, check in checks(runbook):
+        at: Path = (*path, check.kind)
+        try:
+            written = written_check(check, runbook)
+        except KeyError as error:
+            yield Finding(at, f"unknown target `{error.args[0]}`; {nearest(error.args[0], runbook.targets)}")
+            continue
+        try:
+            read_check(written)
+        except Refused as refused:
+            yield Finding(at, refused.detail)
+            continue
+        texts = [
+            text for value in written[check.kind].values() for text in (value if isinstance(value, list) else [value])
+        ]
+        bad = next(
+            (found for text in texts if isinstance(text, str) and (found := placeholders(text, alarm=False))), ""
+        )
+        if bad:
+            yield Finding(at, f"a sweep has no alarm to take names from: {bad}" if "alarm." in bad else bad)
+
+
+def _stages_are_used(runbook: RunbookPart, document: Document) -> Findings:
+    if runbook.stages and STAGE not in runbook.system:
+        yield Finding(("system",), "`stages` make one system each; put `{stage}` into `system`, or leave `stages` away")
+    if not runbook.stages:
+        for path, text in _texts(document.data, ()):
+            if STAGE in text:
+                yield Finding(path, "`{stage}` is replaced only where there are stages; add `stages: [dev, prod]`")
+
+
+def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*path, index))

@@ -1,0 +1,104 @@
+"""The models of targets, one for each kind in `selfheal.target.KINDS` that a runbook may name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, create_model
+
+from selfheal.target import KINDS, Kind
+
+from .parts import Part, choice
+from .problems import nearest
+from .values import Label, Resource, shown, wrong
+
+NOT_A_RESOURCE = {"system", "incident", "pause"}
+"""Kinds that only a person or selfheal itself names."""
+
+NESTED: Mapping[str, tuple[str, ...]] = {
+    "code_deploy": ("application", "deployment_group"),
+    "replay_to": ("function", "alias"),
+}
+"""The fields of the nested mappings, all of them required."""
+
+_HELP = {
+    "parameter": "name of an SSM parameter that holds exactly true or false",
+    "schedule": "name of an EventBridge Scheduler schedule",
+    "group": "schedule group; `default` if it is left out",
+    "schedule_group": "name of a schedule group: every schedule in it",
+    "function": "function name, without version or ARN",
+    "alias": "alias name, such as live",
+    "queue": "queue name, not its URL",
+    "source": "the queue whose dead-letter queue this is",
+    "code_deploy": "the CodeDeploy deployment group that shifts this alias",
+    "replay_to": "the function that these messages were meant for",
+}
+
+
+class TargetPart(Part):
+    """A target of one kind."""
+
+    def fields(self) -> dict[str, Any]:
+        """What was written, as it stands in a request."""
+        return self.model_dump(exclude_unset=True, by_alias=True)
+
+
+def _nested(name: str) -> Any:
+    if name not in NESTED:
+        return dict[str, Resource]
+    fields: dict[str, Any] = {key: (Resource, Field(description=_HELP.get(key, key))) for key in NESTED[name]}
+    return create_model(title(name), __base__=Part, **fields)
+
+
+def title(name: str) -> str:
+    """The name of a model: `halt_trading` → `HaltTrading`."""
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _model(kind: Kind) -> type[TargetPart]:
+    fields: dict[str, Any] = {key: (Resource, Field(description=_HELP.get(key, key))) for key in kind.required}
+    for key, default in kind.optional.items():
+        type_ = _nested(key) if isinstance(default, Mapping) else Resource
+        # The default is never compiled: `fields()` has what was written, and `selfheal.target` knows the rest.
+        fields[key] = (type_, Field(default=None, description=_HELP.get(key, key)))
+    return create_model(f"{title(kind.name)}Target", __base__=TargetPart, **fields)
+
+
+USABLE: Mapping[str, Kind] = {name: kind for name, kind in KINDS.items() if name not in NOT_A_RESOURCE}
+
+
+def kind_of(value: Mapping[str, Any]) -> str | None:
+    """The kind that a raw mapping is meant to be: the one with the most of its required fields in it."""
+    scores = {name: sum(part in value for part in kind.required) for name, kind in USABLE.items()}
+    best = max(scores, key=lambda name: scores[name])
+    return best if scores[best] else None
+
+
+def _pick(value: Any) -> str:
+    expected = ", ".join("{" + ", ".join(f"{part}: …" for part in kind.required) + "}" for kind in USABLE.values())
+    if not isinstance(value, dict):
+        raise wrong(f"{shown(value)} is no target; write one of {expected}")
+    found = kind_of(value)
+    if found is None:
+        near = [hint for key in value if (hint := nearest(key, _identifying())).startswith("did")]
+        raise wrong(f"no kind of target has {sorted(value)}; {near[0] if near else 'write one of ' + expected}")
+    return found
+
+
+def _identifying() -> set[str]:
+    return {part for kind in USABLE.values() for part in kind.required}
+
+
+TargetSpec: Any = choice({name: _model(kind) for name, kind in USABLE.items()}, _pick)
+"""A target that is written out."""
+
+
+def _pick_reference(value: Any) -> str:
+    if isinstance(value, str | dict):
+        return "name" if isinstance(value, str) else "inline"
+    raise wrong(f"{shown(value)} is no target; write the name of one of `targets`, or the target itself")
+
+
+TargetReference: Any = choice({"name": Label, "inline": TargetSpec}, _pick_reference)
+"""The name of one of `targets`, or a target that is written out."""

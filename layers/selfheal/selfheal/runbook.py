@@ -1,0 +1,267 @@
+"""The compiled runbooks: which response an alarm has, and what its steps touch.
+
+The build checks the YAML and writes one JSON file; this reads that file at a cold start and trusts its shape. Only what
+comes from an alarm is checked here: the names that a step takes from its dimensions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from selfheal.catalogue import ACTIONS, Entry
+from selfheal.errors import Misconfigured, Refused
+from selfheal.refusal import Refusal
+from selfheal.target import Target, read_target
+from selfheal.words import ResponseMode, Stage
+
+FORMAT_VERSION = 1
+DEFAULT_PATH = "/opt/runbooks/runbooks.json"
+
+_FROM_ALARM = re.compile(r"\{alarm\.([^{}]+)\}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. `target` are its fields, in which `{alarm.Dimension}` may stand; `target_name` is its name in the
+    runbook, empty where it was written out. `settle_s` is 0 outside remediate."""
+
+    action: str
+    target_name: str
+    target: Mapping[str, Any]
+    settle_s: int
+    approval: bool
+    options: Mapping[str, Any]
+
+    @property
+    def entry(self) -> Entry:
+        """The action's row in the catalogue."""
+        return ACTIONS[self.action]
+
+    def target_for(self, dimensions: Mapping[str, str]) -> Target:
+        """The target for an alarm with these dimensions (name → value).
+
+        Raises `Refused(BAD_TARGET)` when a dimension is missing, or its value is not the name of one resource.
+        """
+        return read_target(_fill(self.target, dimensions), self.entry.kinds)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Incidents of one response that may be acted on."""
+
+    per_hour: int
+    per_day: int
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a runbook does for some alarms. `line` is where it stands in the runbook's file."""
+
+    system: str
+    name: str
+    line: int
+    alarms: tuple[str, ...]
+    severity: str
+    mode: ResponseMode
+    contain: tuple[Step, ...]
+    remediate: tuple[Step, ...]
+    probe: Step | None
+    recover: tuple[Step, ...]
+    escalate_after_s: int
+    cooldown_s: int
+    limits: Limits
+
+    def steps(self, stage: Stage) -> tuple[Step, ...]:
+        """The steps of one stage, in their order."""
+        return {Stage.CONTAIN: self.contain, Stage.REMEDIATE: self.remediate, Stage.RECOVER: self.recover}[stage]
+
+    def fits(self, alarm_name: str) -> bool:
+        """One of its patterns fits this name."""
+        return any(fits(pattern, alarm_name) for pattern in self.alarms)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Health checks at set times: `at` is a cron of six fields in `timezone`."""
+
+    name: str
+    at: str
+    timezone: str
+    checks: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A weekly maintenance window. `days` (`mon` … `sun`) are those on which it begins; `end` before `start` means the
+    next day. Times are HH:MM in the runbook's time zone."""
+
+    days: tuple[str, ...]
+    start: str
+    end: str
+
+
+@dataclass(frozen=True)
+class Runbook:
+    """The runbook of one protected system. `file` is what a person opens; `holidays` are ISO dates."""
+
+    system: str
+    file: str
+    owner: str
+    timezone: str
+    maintenance: tuple[Window, ...]
+    holidays: frozenset[str]
+    exempt: frozenset[str]
+    targets: Mapping[str, Mapping[str, Any]]
+    responses: tuple[Response, ...]
+    checks: tuple[Mapping[str, Any], ...]
+    sweeps: tuple[Sweep, ...]
+
+    def is_exempt(self, target_key: str) -> bool:
+        """The target with this key (`Target.key`) must not be touched. An exempt schedule group covers its schedules."""
+        group, slash, _ = target_key.partition("/")
+        return target_key in self.exempt or (
+            target_key.startswith("schedule:") and slash == "/" and f"{group}/*" in self.exempt
+        )
+
+    def response(self, name: str) -> Response | None:
+        """The response of this name; None when the runbook was changed since an incident was opened."""
+        return next((response for response in self.responses if response.name == name), None)
+
+
+@dataclass(frozen=True)
+class Match:
+    """The response of an alarm, and the runbook that it is in."""
+
+    runbook: Runbook
+    response: Response
+
+    @property
+    def system(self) -> str:
+        """The protected system."""
+        return self.runbook.system
+
+
+@dataclass(frozen=True)
+class Runbooks:
+    """Every runbook of the stack."""
+
+    runbooks: tuple[Runbook, ...]
+
+    def match(self, alarm_name: str) -> Match | None:
+        """The response for this alarm. There is at most one: the build refuses patterns that overlap."""
+        for runbook in self.runbooks:
+            for response in runbook.responses:
+                if response.fits(alarm_name):
+                    return Match(runbook, response)
+        return None
+
+    def system(self, name: str) -> Runbook | None:
+        """The runbook of a system."""
+        return next((runbook for runbook in self.runbooks if runbook.system == name), None)
+
+
+def fits(pattern: str, name: str) -> bool:
+    """`name` fits `pattern`: `*` stands for any text, `?` for any one character, the rest for itself.
+
+    Steps are at most len(pattern) × len(name), whatever the pattern (a regular expression gives no such bound).
+    """
+    position = at = 0
+    star, mark = -1, 0
+    while at < len(name):
+        if position < len(pattern) and pattern[position] == "*":
+            star, mark = position, at
+            position += 1
+        elif position < len(pattern) and pattern[position] in (name[at], "?"):
+            position += 1
+            at += 1
+        elif star >= 0:  # let the last star take one character more
+            mark += 1
+            position, at = star + 1, mark
+        else:
+            return False
+    return not pattern[position:].strip("*")
+
+
+def load(path: str | None = None) -> Runbooks:
+    """The runbooks in the file at `path`, by default the one that the environment variable RUNBOOKS_PATH names.
+
+    Read once per path and process. Raises Misconfigured, with the path, when the file is missing or not of this version.
+    """
+    return _load(path or os.environ.get("RUNBOOKS_PATH") or DEFAULT_PATH)
+
+
+@cache
+def _load(path: str) -> Runbooks:
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+    except OSError as error:
+        raise Misconfigured(f"the runbooks cannot be read at {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Misconfigured(f"the runbooks at {path} are not JSON: {error}") from error
+    try:
+        if document["version"] != FORMAT_VERSION:
+            raise Misconfigured(
+                f"the runbooks at {path} have version {document['version']}, expected {FORMAT_VERSION}; build both layers"
+            )
+        return Runbooks(tuple(map(_runbook, document["systems"])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Misconfigured(f"the runbooks at {path} are not what the build writes: {error!r}") from error
+
+
+def _runbook(document: Mapping[str, Any]) -> Runbook:
+    return Runbook(
+        system=document["system"],
+        file=document["file"],
+        owner=document["owner"],
+        timezone=document["timezone"],
+        maintenance=tuple(
+            Window(tuple(window["days"]), window["from"], window["to"]) for window in document["maintenance"]
+        ),
+        holidays=frozenset(document["holidays"]),
+        exempt=frozenset(document["exempt"]),
+        targets=document["targets"],
+        responses=tuple(_response(document["system"], response) for response in document["responses"]),
+        checks=tuple(document["checks"]),
+        sweeps=tuple(
+            Sweep(sweep["name"], sweep["at"], sweep["timezone"], tuple(sweep["checks"])) for sweep in document["sweeps"]
+        ),
+    )
+
+
+def _response(system: str, document: Mapping[str, Any]) -> Response:
+    steps = {stage.value: tuple(Step(**step) for step in document[stage.value]) for stage in Stage}
+    return Response(
+        system=system,
+        name=document["name"],
+        line=document["line"],
+        alarms=tuple(document["alarms"]),
+        severity=document["severity"],
+        mode=ResponseMode(document["mode"]),
+        probe=Step(**document["probe"]) if document["probe"] else None,
+        escalate_after_s=document["escalate_after_s"],
+        cooldown_s=document["cooldown_s"],
+        limits=Limits(**document["limits"]),
+        **steps,
+    )
+
+
+def _fill(value: Any, dimensions: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _fill(item, dimensions) for name, item in value.items()}
+    return _FROM_ALARM.sub(lambda found: _dimension(found[1], dimensions), value)
+
+
+def _dimension(name: str, dimensions: Mapping[str, str]) -> str:
+    if name not in dimensions:
+        raise Refused(
+            Refusal.BAD_TARGET,
+            f"the alarm has no dimension {name} to take the target from; it has {sorted(dimensions) or 'none'}",
+        )
+    return dimensions[name]
