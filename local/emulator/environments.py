@@ -8,6 +8,7 @@ comparison.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -30,6 +31,13 @@ def ensure(name: str) -> Path:
 
     Raises :class:`InstallError` when the requirements do not install.
     """
+    VENVS.mkdir(parents=True, exist_ok=True)
+    with (VENVS / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs that start at once install once
+        return _ensure(name)
+
+
+def _ensure(name: str) -> Path:
     requirements = REPOSITORY / "requirements" / f"{name}.txt"
     home = VENVS / name
     python = home / "bin" / "python"
@@ -40,7 +48,6 @@ def ensure(name: str) -> Path:
 
     print(f"installing the {name} environment into {home.relative_to(REPOSITORY)} …", file=sys.stderr)
     shutil.rmtree(home, ignore_errors=True)
-    home.parent.mkdir(parents=True, exist_ok=True)
     uv = _uv()
     if uv:
         _run([uv, "venv", "--quiet", "--python", sys.executable, str(home)])

@@ -7,7 +7,6 @@ belong to exactly one version; :func:`hook` and :func:`apply_all` refuse loudly 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +14,17 @@ VERSION = "1.5.33"
 
 ORDER = (
     "lambda_workers",
+    "lambda_invocation",
+    "lambda_async",
+    "alarm_evaluation",
+    "alarm_actions",
+    "eventbridge_targets",
+    "scheduler",
+    "lambda_versions",
+    "cloudformation_lambda",
+    "sam_parameters",
+    "iam_requests",
+    "sqs_move_tasks",
 )
 """Applied in this order: a later mend may rely on what an earlier one put in place."""
 
@@ -39,7 +49,7 @@ def apply_all(without: tuple[str, ...] = ()) -> None:
             importlib.import_module(f"{__name__}.{name}").apply()
 
 
-def hook(module: Any, name: str, replacement: Callable[..., Any]) -> Any:
+def hook(module: Any, name: str, replacement: Any) -> Any:
     """Replace ``module.name`` and return what stood there; refuse when there is nothing to replace."""
     original = getattr(module, name, None)
     if original is None:
