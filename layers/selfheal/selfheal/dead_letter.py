@@ -4,7 +4,7 @@ One queue may hold letters of several writers, so each message is classified by 
 stays where it is.
 
     who wrote it             body                            where it can go again
-    Lambda (async, DLQ)      the event as it was             to the function that the runbook names (the letter does not)
+    Lambda (async, DLQ)      the event as it was             to the function in the runbook (the letter names none)
     Lambda (destination)     an invocation record            its `requestPayload`, to the function in the record
     EventBridge rule         the original event              to the rule's target, if the rule does not transform it
     EventBridge Scheduler    the API request it tried        nowhere: its time has passed
@@ -59,6 +59,8 @@ class Stay(StrEnum):
     CAME_BACK = "came_back"
     SENT_OR_NOT = "sent_or_not"
     REFUSED_BY_AWS = "refused_by_aws"
+    ARRIVED_LATER = "arrived_later"
+    BEHIND_ANOTHER = "behind_another"
 
     @property
     def sentence(self) -> str:
@@ -83,6 +85,8 @@ _SENTENCES = {
     Stay.CAME_BACK: "It was sent before and came back: the cause is not mended.",
     Stay.SENT_OR_NOT: "A run died while sending it; AWS cannot tell whether it was sent.",
     Stay.REFUSED_BY_AWS: "AWS refused to take it.",
+    Stay.ARRIVED_LATER: "It arrived after this was asked for.",
+    Stay.BEHIND_ANOTHER: "An earlier message of its group stays, and their order must be kept.",
 }
 
 

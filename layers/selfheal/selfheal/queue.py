@@ -131,7 +131,7 @@ class Queue:
 
         Raises botocore's own error: only the caller knows what an unclear answer means for the message.
         """
-        first_in = {"MessageGroupId": group, "MessageDeduplicationId": deduplication} if group else {}
+        order = {"MessageGroupId": group, "MessageDeduplicationId": deduplication}
         answer = client_once("sqs").send_message(
             QueueUrl=self.url,
             MessageBody=body,
@@ -139,7 +139,7 @@ class Queue:
                 name: {part: value[part] for part in _FORWARDED_TYPES if part in value}
                 for name, value in message_attributes.items()
             },
-            **first_in,
+            **{name: value for name, value in order.items() if value},
         )
         return str(answer["MessageId"])
 
