@@ -32,6 +32,7 @@ _NO_ANSWER = {
     "ProvisionedThroughputExceededException",
     "ServiceException",
     "InternalServerError",
+    "InternalServerException",
     "InternalFailure",
     "InternalError",
     "ServiceUnavailable",
