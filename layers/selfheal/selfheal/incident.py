@@ -39,6 +39,9 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
+SAME_CHANGE_MS = 1_000
+"""Transports round the time of a state change differently."""
+
 OPEN_STATUSES = frozenset({Status.WAITING, Status.ASKED, Status.HELD})
 GOOD_STATUSES = frozenset({Status.DONE, Status.NOTHING_TO_DO})
 _OF_OUTCOME = {
@@ -180,7 +183,7 @@ class Incident:
     def with_alarm(self, alarm: AlarmState) -> Incident:
         """The same incident with a newer reading of one alarm; an older one changes nothing."""
         known = self.alarms.get(alarm.arn)
-        if known is not None and known.state_at > alarm.state_at:
+        if known is not None and known.state_at > alarm.state_at + SAME_CHANGE_MS:
             return self
         return replace(self, alarms={**self.alarms, alarm.arn: alarm})
 

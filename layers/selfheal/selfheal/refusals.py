@@ -10,6 +10,7 @@ from typing import Any
 from selfheal import ledger as table
 from selfheal import outcome
 from selfheal.errors import LedgerUnavailable, Refused
+from selfheal.ledger import Lost
 from selfheal.observability import logger
 from selfheal.world import ledger
 
@@ -18,10 +19,10 @@ MAX_EVENT_CHARACTERS = 200_000
 """A DynamoDB item holds 400 KB; a longer event is cut, and its length is recorded."""
 
 
-def keep(record_id: str, refused: Refused, event: Any, *, escalate: bool = False) -> None:
+def keep(record_id: str, refused: Refused, event: Any, *, escalate: bool = False) -> bool:
     """Record a refusal with the event that caused it; with `escalate`, tell people as well.
 
-    The record is keyed by `record_id`, so that a retry of the same invocation writes the same item.
+    Keyed by `record_id`, so that a retry or a second delivery writes and tells nothing; False says that it was one.
     """
     now = time.time()
     text = json.dumps(event, default=str)
@@ -36,10 +37,13 @@ def keep(record_id: str, refused: Refused, event: Any, *, escalate: bool = False
     logger.warning("refused", reason=doc["reason"], detail=doc["detail"])
     day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
     try:
-        ledger().write(table.put(f"RECORD#{day}", record_id, doc, expires=int(now + KEEP_S)))
+        ledger().write(table.put_new(f"RECORD#{day}", record_id, doc, expires=int(now + KEEP_S)))
+    except Lost:
+        return False
     except LedgerUnavailable as error:
         logger.error("refusal not recorded", record=doc, cause=str(error))
     update = {name: doc[name] for name in ("reason", "detail", "at")}
     outcome.send(
         outcome.INCIDENT_UPDATE, {"what": "escalated" if escalate else "refused", "record": record_id, **update}
     )
+    return True

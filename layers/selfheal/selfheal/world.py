@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 
 from selfheal import runbook, settings
@@ -25,5 +24,5 @@ def world(function_arn: str) -> World:
         max_mode=settings.max_mode(),
         lease_s=settings.lease_s(),
         home=Home.of(function_arn),
-        runbook_of=lambda system: runbook.load().system(system) if "RUNBOOKS_PATH" in os.environ else None,
+        runbook_of=lambda system: runbook.load().system(system),
     )

@@ -1,0 +1,37 @@
+"""Notify: what people are told. It turns events of the bus into short messages and publishes them to the people's topic.
+
+Told are: an incident opened, contained, green, escalated, closed; a step that waits for a person; a refusal that leaves
+an alarm red; what was done by hand. Everything else is in the ledger and not in anybody's mailbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from selfheal import message, settings
+from selfheal.clients import client
+from selfheal.observability import logger, metrics
+
+PERMISSIONS = ("sns:Publish",)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def lambda_handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Publish the message of one event, if people should hear of it. An error is raised: Lambda tries again."""
+    told = message.of(event)
+    if told is None:
+        return {"told": False}
+    client("sns").publish(
+        TopicArn=settings.text("PEOPLE_TOPIC"),
+        Subject=told.subject,
+        Message=told.body,
+        MessageAttributes={
+            "what": {"DataType": "String", "StringValue": told.what},
+            "severity": {"DataType": "String", "StringValue": told.severity},
+        },
+    )
+    logger.info("told", subject=told.subject, what=told.what)
+    return {"told": True, "subject": told.subject}

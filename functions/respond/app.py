@@ -1,0 +1,67 @@
+"""Respond: every alarm, every outcome and every tick of the clock arrives here; it decides what is done.
+
+It takes CloudWatch alarms in their three shapes (SNS, EventBridge, direct alarm action), outcome events of the
+actions, and `{"clock": "tick"}`. Anything else is refused by name. It starts action functions and never touches a
+protected resource itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from selfheal import alarm, outcome, runbook, starter
+from selfheal.arns import Home
+from selfheal.clock import tick
+from selfheal.observability import logger, metrics
+from selfheal.respond import Respond
+from selfheal.step_outcome import Finished
+from selfheal.words import Outcome
+from selfheal.world import ledger
+
+PERMISSIONS = (
+    "cloudwatch:DescribeAlarms",
+    "dynamodb:BatchGetItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+    "events:PutEvents",
+    "lambda:InvokeFunction",
+    "sqs:SendMessage",
+)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
+    """Answer the decisions, one per alarm."""
+    respond = Respond(ledger=ledger(), runbooks=runbook.load(), start=starter.start, now=time.time)
+    if isinstance(event, Mapping) and event.get("clock") == "tick":
+        metrics.add_metric(name="Heartbeat", unit=MetricUnit.Count, value=1)
+        return _answer(tick(respond))
+    if isinstance(event, Mapping) and event.get("source") == outcome.SOURCE:
+        return _answer({"decisions": [_outcome(respond, event)]})
+    alarms = alarm.read(event, Home.of(context.invoked_function_arn))
+    record_ids = [f"{context.aws_request_id}.{number}" for number, _ in enumerate(alarms)]
+    decisions = [respond.take_alarm(one, name, event) for one, name in zip(alarms, record_ids, strict=True)]
+    metrics.add_metric(name="AlarmsReceived", unit=MetricUnit.Count, value=len(alarms))
+    return _answer({"decisions": decisions})
+
+
+def _outcome(respond: Respond, event: Mapping[str, Any]) -> dict[str, Any]:
+    detail = event["detail"]
+    if not detail.get("incident"):
+        return {"decision": "by_hand", "action_id": detail["action_id"]}
+    finished = Finished(detail["action_id"], Outcome(detail["outcome"]), detail["reason"], detail["detail"])
+    return respond.take_outcome(detail["incident"], finished, int(detail["hops"]))
+
+
+def _answer(answer: dict[str, Any]) -> dict[str, Any]:
+    logger.info("decided", **answer)
+    return answer

@@ -1,0 +1,34 @@
+"""The request that is sent for a step of an incident."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from selfheal.incident import Incident, StepRun
+from selfheal.words import Mode, Origin, Stage
+
+NOT_AFTER = timedelta(minutes=15)
+"""An alarm's request that is older than this is not carried out: the world has moved on."""
+
+
+def request_event(incident: Incident, step: StepRun, *, now: float, hops: int) -> dict[str, Any]:
+    """The event of a step. Its alarms are read again by the guard, but only while an alarm is what makes it red."""
+    red = [alarm for alarm in incident.alarms.values() if alarm.is_red]
+    heals = step.stage is not Stage.RECOVER and step.number >= 0
+    return {
+        "action": step.action,
+        "action_id": incident.action_id(step),
+        "target": dict(step.target),
+        "reason": f"{incident.response}: {red[0].reason[:300] if red else step.stage.value}",
+        "mode": (Mode.RESUME if step.asks > 1 else Mode.ACT).value,
+        "origin": (Origin.ALARM if step.stage is Stage.CONTAIN else Origin.LADDER).value,
+        "not_after": (datetime.fromtimestamp(now, UTC) + NOT_AFTER).isoformat(),
+        "incident": incident.id,
+        "system": incident.system,
+        "alarms": [{"name": alarm.name, "arn": alarm.arn, "state_at": str(alarm.state_at)} for alarm in red if heals],
+        "response_mode": incident.mode.value,
+        "cooldown_s": incident.cooldown_s,
+        "options": {name: value for name, value in step.options.items() if value is not None},
+        "hops": hops,
+    }

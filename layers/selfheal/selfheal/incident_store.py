@@ -1,0 +1,87 @@
+"""Incidents in the ledger: opened, advanced and closed by conditional transactions, each exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from selfheal import approvals
+from selfheal import ledger as table
+from selfheal.incident import Incident, Phase, StepRun, read_incident
+from selfheal.ledger import Ledger, Lost, Write
+
+
+class DuplicateDelivery(Exception):
+    """This state change was taken in before."""
+
+
+def find_open(ledger: Ledger, key: str) -> Incident | None:
+    """The open incident under `key`."""
+    item = ledger.get("OPEN", key)
+    return read_incident(item["doc"]) if item else None
+
+
+def all_open(ledger: Ledger) -> Iterator[Incident]:
+    """Every open incident, read consistently."""
+    return (read_incident(item["doc"]) for item in ledger.query("OPEN"))
+
+
+def find(ledger: Ledger, incident_id: str) -> Incident | None:
+    """An incident by its id, open or closed."""
+    incident = find_open(ledger, incident_id.rsplit("-", 1)[0])
+    if incident is not None and incident.id == incident_id:
+        return incident
+    item = ledger.get(f"INCIDENT#{incident_id}", "INCIDENT")
+    return read_incident(item["doc"]) if item else None
+
+
+def commit(
+    ledger: Ledger, incident: Incident, now: float, *also: Write, offers: tuple[StepRun, ...] = ()
+) -> Incident | None:
+    """Record an advanced incident together with `also`. None: somebody else advanced it first, read it again.
+
+    `incident.version` is the version that was read (0: to be opened). `offers` are steps that now wait for a person.
+    Raises DuplicateDelivery when the last of `also` is a delivery that was recorded before.
+    """
+    following = replace(incident, version=incident.version + 1)
+    closes = incident.phase is Phase.CLOSED
+    writes = _closing(ledger, following, now) if closes else [_advancing(following)]
+    waiting = [approvals.waiting(following, step, now) for step in offers]
+    try:
+        ledger.write(*writes, *waiting, *also)
+    except Lost as lost:
+        if also and lost.reasons[-1] is not None:
+            raise DuplicateDelivery from lost
+        return None
+    return following
+
+
+def _advancing(incident: Incident) -> Write:
+    doc = incident.as_doc()
+    due = {"due": incident.due} if incident.due is not None else {}
+    if incident.version == 1:
+        return table.put_new("OPEN", incident.key, doc, revision=1, **due)
+    read = {"read": incident.version - 1}
+    return table.put("OPEN", incident.key, doc, "revision = :read", read, revision=incident.version, **due)
+
+
+def _closing(ledger: Ledger, incident: Incident, now: float) -> list[Write]:
+    """Move it from the open ones, and let the targets go that it owns."""
+    writes = [] if incident.version == 1 else [_remove(incident)]
+    writes.append(table.put(f"INCIDENT#{incident.id}", "INCIDENT", incident.as_doc(), expires=int(now + table.KEEP_S)))
+    owners = ledger.get_many([(f"TARGET#{key}", "OWNER") for key in incident.target_keys()])
+    mine = {"mine": incident.id}
+    return writes + [
+        table.delete(owner["pk"], "OWNER", "incident = :mine", mine)
+        for owner in owners
+        if owner["incident"] == incident.id
+    ]
+
+
+def _remove(incident: Incident) -> Write:
+    return table.delete("OPEN", incident.key, "revision = :read", {"read": incident.version - 1})
+
+
+def delivery(key: str, detail: Mapping[str, str], now: float) -> Write:
+    """The record that a state change was taken in; a duplicate loses here."""
+    return table.put_new(f"DELIVERY#{key}", "DELIVERY", detail, expires=int(now + table.DELIVERY_KEEP_S))

@@ -1,0 +1,179 @@
+"""Respond decides what: it takes in alarms and outcomes, advances incidents, and asks action functions for steps.
+
+Every way in ends in the same three moves: advance the incident (pure), commit it with a condition on its version,
+and only then send what was decided. A crash after the commit leaves asked steps without an answer; the clock asks
+them again under the same action_id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from selfheal import incident_store, opening, outcome, refusals
+from selfheal.alarm import Alarm, from_description
+from selfheal.asking import request_event
+from selfheal.errors import LedgerUnavailable, Refused, SelfhealError, Unreadable
+from selfheal.guards.alarm import read_alarms
+from selfheal.incident import AlarmState, Incident, StepRun
+from selfheal.incident_store import DuplicateDelivery
+from selfheal.ladder import Advance, advance
+from selfheal.ledger import Ledger, Write
+from selfheal.observability import logger
+from selfheal.refusal import Refusal
+from selfheal.request import MAX_HOPS
+from selfheal.runbook import Match, Runbooks
+from selfheal.step_outcome import Finished
+from selfheal.words import ResponseMode
+
+MAX_RACES = 8
+"""How often an advance is tried again when somebody else advanced the incident first."""
+
+Start = Callable[[dict[str, Any]], None]
+Decision = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Respond:
+    """Respond's dependencies. `start` sends a request's event to its action function."""
+
+    ledger: Ledger
+    runbooks: Runbooks
+    start: Start
+    now: Callable[[], float]
+
+    # -- alarms -------------------------------------------------------------------------------------------------
+
+    def take_alarm(self, alarm: Alarm | Refused, record_id: str, event: Any) -> Decision:
+        """What is done about one alarm (or about what was not one), as it is answered to the caller."""
+        if isinstance(alarm, Refused):
+            refusals.keep(record_id, alarm, event)
+            return _decision("refused", reason=alarm.refusal.value, detail=alarm.detail)
+        match = self.runbooks.match(alarm.name)
+        try:
+            if match is None:
+                return self._refuse(alarm, Refused(Refusal.NO_RUNBOOK, f"no response fits {alarm.name}"), event)
+            if match.response.mode is ResponseMode.OFF:
+                return self._refuse(alarm, Refused(Refusal.RESPONSE_OFF, f"{match.response.name} is off"), event)
+            return self._advance_with(match, alarm)
+        except DuplicateDelivery:
+            return _decision("duplicate", alarm=alarm.name)
+        except LedgerUnavailable as error:
+            return self._without_ledger(match, alarm, error)
+
+    def _refuse(self, alarm: Alarm, why: Refused, event: Any) -> Decision:
+        """Recorded once per state change; a person is told if the alarm is left red."""
+        red = alarm.state == "ALARM"
+        if red and not refusals.keep(_delivery_key(alarm), why, event, escalate=not alarm.muted):
+            raise DuplicateDelivery
+        return _decision("refused", alarm=alarm.name, reason=why.refusal.value, detail=why.detail)
+
+    def _advance_with(self, match: Match, alarm: Alarm) -> Decision:
+        key = opening.key_of(match, alarm)
+        detail = {"alarm": alarm.name, "state": alarm.state, "transport": alarm.transport, "incident": key}
+        state = opening.state_of(alarm)
+        for _ in range(MAX_RACES):
+            now = self.now()
+            incident = incident_store.find_open(self.ledger, key)
+            if incident is None and alarm.state != "ALARM":
+                return _decision("nothing_open", alarm=alarm.name, state=alarm.state)
+            opened = incident is None
+            if alarm.state == "OK" and alarm.last_datapoint_at is None:
+                state = _with_data(state)
+            joined = (incident or opening.open_incident(match, alarm, now)).with_alarm(state)
+            taken = incident_store.delivery(_delivery_key(alarm), detail, now)
+            advanced = advance(joined, now)
+            if opened:
+                advanced.news.insert(0, {"what": "opened", "detail": alarm.reason[:500]})
+            if self._commit(advanced, now, hops=0, also=(taken,)):
+                return _decision("opened" if opened else "joined", alarm=alarm.name, incident=joined.id)
+        raise LedgerUnavailable(f"{key} was advanced by others {MAX_RACES} times in a row")
+
+    def _without_ledger(self, match: Match | None, alarm: Alarm, error: LedgerUnavailable) -> Decision:
+        """Only safe containment, under ids that derive from the alarm; the engine refuses whatever is risky."""
+        logger.error("the ledger does not answer", cause=str(error), alarm=alarm.name)
+        if match is None or alarm.state != "ALARM" or alarm.muted:
+            return _decision("refused", alarm=alarm.name, reason=Refusal.GUARD_UNREADABLE.value, detail=str(error))
+        incident = opening.open_incident(match, alarm, self.now())
+        asked = advance(incident, self.now()).asks
+        self._send(incident, asked, hops=0)
+        outcome.send(outcome.INCIDENT_UPDATE, _news(incident, {"what": "escalated", "detail": f"no ledger: {error}"}))
+        return _decision("contained_without_ledger", alarm=alarm.name, steps=[step.label for step in asked])
+
+    # -- outcomes -----------------------------------------------------------------------------------------------
+
+    def take_outcome(self, incident_id: str, finished: Finished, hops: int) -> Decision:
+        """An action has answered for a step of an incident."""
+        for _ in range(MAX_RACES):
+            now = self.now()
+            incident = incident_store.find_open(self.ledger, incident_id.rsplit("-", 1)[0])
+            if incident is None or incident.id != incident_id:
+                return _decision("nothing_open", incident=incident_id)
+            if incident.step_of(finished.action_id) is None:
+                return _decision("not_a_step", incident=incident_id, action_id=finished.action_id)
+            advanced = advance(incident, now, finished=(finished,), may_ask=hops + 1 < MAX_HOPS)
+            if advanced.incident == incident:
+                return _decision("duplicate", incident=incident_id, action_id=finished.action_id)
+            if self._commit(advanced, now, hops=hops + 1):
+                return _decision("advanced", incident=incident_id, phase=advanced.incident.phase.value)
+        raise LedgerUnavailable(f"{incident_id} was advanced by others {MAX_RACES} times in a row")
+
+    # -- the clock ----------------------------------------------------------------------------------------------
+
+    def advance_again(self, incident: Incident, finished: tuple[Finished, ...]) -> Decision:
+        """Advance an incident that is due, with what the clock has found out. A lost race is left to the next tick."""
+        now = self.now()
+        advanced = advance(incident, now, finished=finished)
+        done = self._commit(advanced, now, hops=0)
+        return _decision("advanced" if done else "raced", incident=incident.id, phase=advanced.incident.phase.value)
+
+    def ask_again(self, incident: Incident, action_ids: list[str]) -> None:
+        """Send asked steps once more under the same action_id: their answer is overdue."""
+        steps = [step for action_id in action_ids if (step := incident.step_of(action_id))]
+        self._send(incident, steps, hops=0)
+
+    # -- the three moves ----------------------------------------------------------------------------------------
+
+    def _commit(self, advanced: Advance, now: float, *, hops: int, also: tuple[Write, ...] = ()) -> bool:
+        offered = {item["step"] for item in advanced.news if item["what"] == "needs_person"}
+        offers = tuple(step for step in advanced.incident.steps if step.number in offered)
+        committed = incident_store.commit(self.ledger, advanced.incident, now, *also, offers=offers)
+        if committed is None:
+            return False
+        self._send(committed, advanced.asks, hops=hops)
+        if advanced.news:
+            outcome.send(outcome.INCIDENT_UPDATE, *(_news(committed, item) for item in advanced.news))
+        return True
+
+    def _send(self, incident: Incident, steps: list[StepRun], *, hops: int) -> None:
+        for step in steps:
+            try:
+                self.start(request_event(incident, step, now=self.now(), hops=hops))
+            except SelfhealError as error:
+                logger.error("step not sent; the clock asks again", step=step.label, cause=str(error))
+
+
+def _delivery_key(alarm: Alarm) -> str:
+    """A muted state change may come a second time when the mute ends, and is no duplicate then."""
+    return f"{alarm.delivery_key}|muted" if alarm.muted else alarm.delivery_key
+
+
+def _with_data(state: AlarmState) -> AlarmState:
+    """OK by a transport that doesn't say whether there was data: the alarm itself knows. Unread, it stays unknown."""
+    try:
+        described = read_alarms([state.name])
+    except Unreadable as error:
+        logger.warning("alarm not read", alarm=state.name, cause=str(error))
+        return state
+    known = [opening.state_of(from_description(alarm)) for alarm in described]
+    return next((found for found in known if found.arn == state.arn and found.state == state.state), state)
+
+
+def _decision(what: str, **more: Any) -> Decision:
+    return {"decision": what, **more}
+
+
+def _news(incident: Incident, item: dict[str, Any]) -> dict[str, Any]:
+    """An incident's update as it goes over the bus: what happened, and the whole incident to write about."""
+    return {**item, "incident": incident.id, "state": incident.as_doc()}
