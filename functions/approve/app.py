@@ -80,7 +80,7 @@ class Approve(_Decide):
     decision = "approved"
 
     def decided_before(self, one: Waiting) -> Decision:
-        """Ask again: a run may have died between the decision and the start, and the action_id makes a second one idle."""
+        """Ask again: a run may have died between decision and start; the action_id makes a second one idle."""
         return Change(Direction.READ, f"approved before: {one.label}", plan={"waiting": vars(one)})
 
     def carry_out(self, one: Waiting, who: str) -> Mapping[str, Any]:

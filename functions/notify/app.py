@@ -1,4 +1,4 @@
-"""Notify: what people are told. It turns events of the bus into short messages and publishes them to the people's topic.
+"""Notify: what people are told. It turns events of the bus into messages and publishes them to people's topic.
 
 Told are: an incident opened, contained, green, escalated, closed; a step that waits for a person; a refusal that leaves
 an alarm red; what was done by hand. Everything else is in the ledger and not in anybody's mailbox.

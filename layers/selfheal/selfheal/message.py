@@ -1,4 +1,4 @@
-"""The words that people get: the first five lines say what went red, what was done, how it looks, and what to do next."""
+"""The words that people get: the first five lines say what went red, what was done, and what to do next."""
 
 from __future__ import annotations
 
