@@ -1,5 +1,6 @@
 """The built layers: what is in them works alone, and what is not in them is not missed."""
 
+import gzip
 import importlib.metadata
 import json
 import shutil
@@ -12,7 +13,7 @@ import boto3
 import botocore.loaders
 import pytest
 from selfheal_build import layers
-from selfheal_build.artefact import measure, refuse_compiled
+from selfheal_build.artefact import copy_package, measure, refuse_compiled
 from selfheal_build.errors import BuildError, CompiledExtension, UnknownService
 from selfheal_build.installer import install_for_lambda
 from selfheal_build.services import keep_services, services_of
@@ -47,6 +48,7 @@ def alone(packages: Path, program: str) -> Any:
 def endpoints_of(session: Any) -> dict[str, str]:
     made = {}
     for service in SERVICES:
+        made[service] = ",".join(session.get_available_regions(service))
         for region in REGIONS:
             client = session.client(service, region_name=region)
             made[f"{service} {region}"] = f"{client.meta.endpoint_url} {client.meta.service_model.api_version}"
@@ -57,9 +59,11 @@ def test_each_listed_service_has_a_client_and_the_same_endpoint_as_with_all_of_b
     program = f"""
 import boto3
 made = {{}}
+session = boto3.session.Session()
 for service in {SERVICES!r}:
+    made[service] = ",".join(session.get_available_regions(service))
     for region in {REGIONS!r}:
-        client = boto3.session.Session().client(service, region_name=region)
+        client = session.client(service, region_name=region)
         made[f"{{service}} {{region}}"] = f"{{client.meta.endpoint_url}} {{client.meta.service_model.api_version}}"
 print(json.dumps(made))
 """
@@ -88,6 +92,19 @@ def test_a_model_lost_its_documentation_and_nothing_else(dependencies: Path, ser
         full = whole.load_service_model(service, kind)
         assert list(differences(full, kept)) == []
         assert '"documentation": "' not in json.dumps(kept)
+
+
+def test_a_member_that_is_called_documentation_stays(tmp_path: Path) -> None:
+    version = tmp_path / "botocore" / "data" / "parts" / "2020-01-01"
+    version.mkdir(parents=True)
+    (tmp_path / "boto3" / "data").mkdir(parents=True)
+    (tmp_path / "botocore" / "data" / "endpoints.json").write_text('{"partitions": []}')
+    members = {"documentation": {"shape": "String", "documentation": "what it says"}}
+    model = {"documentation": "of it all", "shapes": {"Part": {"members": members}}}
+    (version / "service-2.json.gz").write_bytes(gzip.compress(json.dumps(model).encode()))
+    keep_services(tmp_path, ["parts"])
+    slim = json.loads((version / "service-2.json").read_text())
+    assert slim == {"shapes": {"Part": {"members": {"documentation": {"shape": "String"}}}}}
 
 
 def differences(full: Any, kept: Any, where: str = "") -> Any:
@@ -134,6 +151,17 @@ def test_the_shared_package_is_built_without_litter(tmp_path: Path) -> None:
     assert sources == {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
     assert (built / "py.typed").is_file()
     assert {path.suffix for path in built.rglob("__pycache__/*")} <= {".pyc"}
+
+
+def test_caches_and_hidden_files_are_not_copied(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "__pycache__").mkdir(parents=True)
+    (source / "deep").mkdir()
+    for name in ("__pycache__/a.cpython-39.pyc", "a.py", "deep/b.json", ".DS_Store", "deep/.b.json.swp", "old.pyc"):
+        (source / name).touch()
+    copy_package(source, tmp_path / "copy")
+    copied = {path.relative_to(tmp_path / "copy").as_posix() for path in (tmp_path / "copy").rglob("*")}
+    assert copied == {"a.py", "deep", "deep/b.json"}
 
 
 @pytest.mark.parametrize("name", ["fast.so", "fast.cpython-313-aarch64-linux-gnu.so", "fast.pyd", "libfast.so.1"])
