@@ -29,7 +29,7 @@ help: ## List the targets
 	echo "  PORT=4566          where the local stack listens on 127.0.0.1 (up, demo, invoke)"
 	echo "  KEEP=1             leave the local stack up after the demo"
 	echo "  FN=… EVENT=…       what to invoke and with which file (default: events/<the folder of FN>.json)"
-	echo "  ARGS=…             passed on: to pytest (test), sam (build, deploy), the program (demo, up, invoke)"
+	echo "  ARGS=…             passed on: to pytest (test), sam (build, deploy), the program (demo, up, invoke, validate)"
 	echo "  SELFHEAL_PYTHON313=…  a Python 3.13 that compiles the layers' bytecode (build, deploy)"
 
 setup: ## Make .venv from the pinned requirements; does nothing when it is up to date
@@ -53,15 +53,17 @@ check: setup ## Lint, format, types, template, runbooks, build: all that is not 
 	$(BIN)/ruff format -q --check . || { echo "error: not formatted as agreed: run make format" >&2; exit 1; }
 	echo "ruff: clean"
 	$(BIN)/mypy $(TYPED)
-	$(MAKE) --no-print-directory validate
+	$(MAKE) --no-print-directory validate ARGS=
 	$(BUILD) lint
 	$(MAKE) --no-print-directory build ARGS=
 
 format: setup ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 
-validate: setup ## Check the runbooks against their schema and each other
-	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks validate --source layers/runbooks
+validate: setup ## Check the runbooks (all, or ARGS=files) against their schema and each other
+	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks validate $(ARGS)
+	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks schema --check
+	echo "runbooks: valid"
 
 demo: setup ## Break the demo systems on the local stack and watch them heal
 	$(BIN)/python -m local.demo $(ARGS)
