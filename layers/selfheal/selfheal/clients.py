@@ -14,6 +14,7 @@ SERVICES = (
     "codedeploy",
     "dynamodb",
     "events",
+    "iam",
     "lambda",
     "resourcegroupstaggingapi",
     "s3",
@@ -47,12 +48,12 @@ def client(service: str) -> Any:
 
 
 @cache
-def client_once(service: str) -> Any:
+def client_once(service: str, read_timeout_s: int = 60) -> Any:
     """The client for calls that AWS cannot deduplicate (Invoke, SendMessage): one attempt, then the truth is read.
 
     A repeated Invoke or SendMessage after a timeout may do its work twice (aws-semantics: at-least-once machinery).
     """
-    return _session().client(service, config=_ONCE)
+    return _session().client(service, config=_ONCE.merge(Config(read_timeout=read_timeout_s)))
 
 
 def forget() -> None:
