@@ -31,6 +31,7 @@ help: ## List the targets
 	echo "  FN=… EVENT=…       what to invoke and with which file (default: events/<the folder of FN>.json)"
 	echo "  ARGS=…             passed on: to pytest (test), sam (build, deploy), the program (demo, up, invoke, validate)"
 	echo "  SELFHEAL_PYTHON313=…  a Python 3.13 that compiles the layers' bytecode (build, deploy)"
+	echo "  SELFHEAL_LOCAL_BYTECODE=1  bytecode for the Python of .venv as well (build; for the local stack)"
 
 setup: ## Make .venv from the pinned requirements; does nothing when it is up to date
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

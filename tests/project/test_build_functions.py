@@ -46,6 +46,19 @@ def test_the_makefile_builds_any_logical_id_from_a_copy_of_the_folder(tmp_path: 
     assert (out / "app.py").read_text() == "HERE = True\n"
 
 
+def test_the_makefile_names_the_function_that_fails(tmp_path: Path) -> None:
+    run = subprocess.run(
+        ["make", "--makefile", str(ROOT / "layers" / "build" / "Makefile"), "build-RollBackAlias"],
+        cwd=tmp_path,
+        env={**os.environ, "ARTIFACTS_DIR": str(tmp_path / "out"), "SELFHEAL_PYTHON313": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode != 0
+    assert "error: RollBackAlias: BuildError: a function is one file" in run.stderr
+
+
 def test_the_makefile_says_what_is_missing_before_setup(tmp_path: Path) -> None:
     build = tmp_path / "layers" / "build"
     build.mkdir(parents=True)

@@ -17,6 +17,7 @@ def main() -> int:
     layer.add_argument("name", choices=sorted(layers.LAYERS))
     layer.add_argument("--out", type=Path, required=True)
     function = commands.add_parser("function", help="build one function")
+    function.add_argument("name", help="its logical id, for messages")
     function.add_argument("--source", type=Path, required=True)
     function.add_argument("--out", type=Path, required=True)
     commands.add_parser("build", help="run sam build, quietly; further arguments are passed on")
@@ -36,7 +37,8 @@ def main() -> int:
         else:
             sam.build(ROOT, further)
     except BuildError as error:
-        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        where = f"{chosen.name}: " if "name" in chosen else ""
+        print(f"error: {where}{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -93,7 +93,7 @@ def build_function(source: Path, out: Path) -> None:
     """
     modules = sorted(path.name for path in source.glob("*.py") if path.name != "__init__.py")
     if modules != ["app.py"]:
-        raise BuildError(f"{source.name}: a function is one file, app.py; here are {', '.join(modules) or 'none'}")
+        raise BuildError(f"a function is one file, app.py; here are {', '.join(modules) or 'none'}")
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source / "app.py", out / "app.py")
     bytecode.add_bytecode(out, mounted_at="/var/task")

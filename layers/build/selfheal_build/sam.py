@@ -71,6 +71,6 @@ def report(built: Path, took: float) -> None:
         if folder not in functions:
             size = measure(folder)
             print(
-                f"  {folder.name}: {size.zipped / 1e6:.2f} MB zipped, {size.unpacked / 1e6:.2f} MB unpacked, "
+                f"  {folder.name}: {size.zipped / 1000:,.0f} kB zipped, {size.unpacked / 1000:,.0f} kB unpacked, "
                 f"{size.files} files, sha256 {size.digest[:12]}"
             )
