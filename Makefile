@@ -14,7 +14,7 @@ BIN := .venv/bin
 BUILD := PYTHONPATH=layers/build $(BIN)/python -m selfheal_build
 TYPED := $(wildcard layers/selfheal/selfheal layers/build/selfheal_build functions local tests)
 
-export PORT KEEP SAM_CLI_TELEMETRY := 0
+export SAM_CLI_TELEMETRY := 0
 # SAM keeps its own notes (a machine id, the last version seen) in the home folder unless told otherwise.
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
@@ -65,6 +65,9 @@ validate: setup ## Check the runbooks (all, or ARGS=files) against their schema 
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks validate $(ARGS)
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks schema --check
 	echo "runbooks: valid"
+
+demo up down invoke: export PORT := $(PORT)
+demo up down invoke: export KEEP := $(KEEP)
 
 demo: setup ## Break the demo systems on the local stack and watch them heal
 	$(BIN)/python -m local.demo $(ARGS)

@@ -16,7 +16,9 @@ NAME = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?", re.MULTILINE)
 
 # Put together here, so that this file does not hold what it looks for.
 REGISTRY = re.compile(
-    "|".join([r"pypi\.(?:org|python)", "pythonhosted" + r"\.org", "/simple" + r"/?\b", "registry" + r"\.npm"])
+    "|".join([r"pypi\.(?:org|python)", "pythonhosted" + r"\.org", r"://\S+/simple\b", "registry" + r"\.npm"])
+    + r"|^ *--(?:extra-)?index-url|^ *--find-links",
+    re.MULTILINE,
 )
 MACHINE = re.compile(r"(?<![\w.$}])/(?:root|work|home|Users)/\w")
 
@@ -68,7 +70,9 @@ def test_no_tracked_file_names_a_place_on_a_machine() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("text", ["https://pypi" + ".org/x", "https://host/simple" + "/", "--extra-index-url a/simple"])
+@pytest.mark.parametrize(
+    "text", ["https://pypi" + ".org/x", "https:" + "//host/simple/", "x\n--extra-index" + "-url a"]
+)
 def test_a_registry_would_be_found(text: str) -> None:
     assert REGISTRY.search(text)
 
