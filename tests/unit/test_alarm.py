@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -116,18 +116,23 @@ def test_delivery_key_is_the_same_by_every_transport(shape: str) -> None:
     assert len({alarm_in(f"{transport}-{shape}.json").delivery_key for transport in TRANSPORTS}) == 1
 
 
-def test_delivery_key_tells_state_changes_apart() -> None:
-    names = (
-        "metric-alarm",
-        "metric-ok",
-        "metric-insufficient_data",
-        "math-alarm",
-        "contributor-alarm",
-        "math-alarm-summary",
+def test_delivery_key_is_of_alarm_contributor_state_and_millisecond_and_of_nothing_else() -> None:
+    alarm = alarm_in("eventbridge-contributor-alarm.json")
+    others: dict[str, Any] = {"arn": ARN, "contributor": None, "state": "OK", "state_at": alarm.state_at + 1}
+    same: dict[str, Any] = {
+        "transport": "sns",
+        "muted": "muted by x",
+        "previous_state": "ALARM",
+        "reason": "",
+        "last_datapoint_at": 1,
+    }
+
+    assert (
+        len({alarm.delivery_key} | {replace(alarm, **{field: value}).delivery_key for field, value in others.items()})
+        == 5
     )
-    keys = {alarm_in(f"eventbridge-{name}.json").delivery_key for name in names}
-    assert len(keys) == len(names)
-    assert all(len(key) == 64 for key in keys)
+    assert {replace(alarm, **{field: value}).delivery_key for field, value in same.items()} == {alarm.delivery_key}
+    assert len(alarm.delivery_key) == 64
 
 
 def test_alarm_that_follows_alarm_when_a_suppression_ends_is_another_delivery() -> None:
@@ -152,6 +157,13 @@ def test_a_millisecond_is_a_difference() -> None:
 )
 def test_time_may_be_spelt_otherwise(spelling: str) -> None:
     assert one(with_message({"StateChangeTime": spelling})) == alarm_in("sns-metric-alarm.json")
+
+
+@pytest.mark.parametrize("value", ["2026-11-20", "09:00:12", "", 1795165212345, {}, False])
+def test_what_is_no_time_is_refused(value: object) -> None:
+    entry = one(with_message({"StateChangeTime": value}))
+    assert isinstance(entry, Refused)
+    assert "a time such as" in entry.detail
 
 
 # --- who is refused
@@ -237,9 +249,9 @@ def test_broken_reason_data_is_no_data(data: object) -> None:
 def test_newest_datapoint_with_a_value_counts() -> None:
     points = [
         {"timestamp": "2026-11-20T08:59:00.000+0000"},
-        {"timestamp": "2026-11-20T08:57:00.000+0000", "value": 0.0},
-        {"timestamp": "2026-11-20T08:58:00.000+0000", "value": None},
         {"timestamp": "2026-11-20T08:56:00.000+0000", "value": 2.0},
+        {"timestamp": "2026-11-20T08:58:00.000+0000", "value": None},
+        {"timestamp": "2026-11-20T08:57:00.000+0000", "value": 0.0},
         {"timestamp": "soon", "value": 2.0},
     ]
     entry = one(with_reason_data(json.dumps({"period": 60, "evaluatedDatapoints": points})))
@@ -290,6 +302,32 @@ def test_dimensions_that_cloudwatch_would_not_accept_are_left_out() -> None:
     assert entry.dimensions == {"Resource": "f:live"}
 
 
+def test_hundreds_of_dimensions_name_nothing() -> None:
+    for count, kept in ((150, 150), (151, 0)):
+        entry = one(with_message({"Trigger": {"Dimensions": [{"name": f"D{n}", "value": "v"} for n in range(count)]}}))
+        assert isinstance(entry, Alarm)
+        assert len(entry.dimensions) == kept
+
+
+@pytest.mark.parametrize(
+    ("reason_data", "contributor", "kind"),
+    [
+        ({"triggeringAlarms": []}, None, "composite"),
+        ({"recentLowerThresholds": [0.0]}, None, "anomaly"),
+        ({"recentUpperThresholds": [9.0]}, None, "anomaly"),
+        ({}, {"id": "9f2c41d07ab3e6d5"}, "math"),
+        ({}, None, "metric"),
+    ],
+)
+def test_kind_without_a_configuration(reason_data: object, contributor: object, kind: str) -> None:
+    event = with_reason_data(json.dumps(reason_data))
+    del event["detail"]["configuration"]
+    event["detail"]["alarmContributor"] = contributor
+    entry = one(event)
+    assert isinstance(entry, Alarm)
+    assert entry.kind == kind
+
+
 @pytest.mark.parametrize("mute", [{}, "yes", True, {"mutedByArn": 7}])
 def test_mute_without_details_is_a_mute(mute: object) -> None:
     event = load("eventbridge-metric-alarm.json")
@@ -301,7 +339,7 @@ def test_mute_without_details_is_a_mute(mute: object) -> None:
 
 def test_suppressor_of_an_unknown_kind_suppresses() -> None:
     event = load("eventbridge-composite-alarm.json")
-    for value in ("AlarmSuppressor", {"new": "shape"}):
+    for value in ("AlarmSuppressor", {"new": "shape"}, ""):
         event["detail"]["state"]["actionsSuppressedBy"] = value
         entry = one(event)
         assert isinstance(entry, Alarm)
@@ -381,6 +419,10 @@ def test_described_without_a_transition_has_the_time_of_its_update() -> None:
     assert from_description(older).state_at == 1795165500001
 
 
+def test_described_without_evaluation_periods_is_known_by_what_it_looked_at() -> None:
+    assert from_description({**DESCRIBED, "EvaluationPeriods": None}).window_s == 120
+
+
 def test_described_composite() -> None:
     composite = {
         **{name: DESCRIBED[name] for name in ("AlarmName", "AlarmArn", "StateValue", "StateTransitionedTimestamp")},
@@ -406,8 +448,9 @@ def test_described_math_and_anomaly() -> None:
 
     math = from_description({**base, "Metrics": queries})
     anomaly = from_description({**base, "Metrics": queries, "ThresholdMetricId": "e"})
+    band = from_description({**base, "Metrics": [queries[0], {"Expression": "anomaly_detection_band(m1)"}]})
 
-    assert (math.kind, anomaly.kind) == ("math", "anomaly")
+    assert (math.kind, anomaly.kind, band.kind) == ("math", "anomaly", "anomaly")
     assert math.dimensions == from_description(DESCRIBED).dimensions
     assert (math.period_s, math.window_s) == (120, 600)
 
