@@ -123,7 +123,7 @@ class Runbook:
     sweeps: tuple[Sweep, ...]
 
     def is_exempt(self, target_key: str) -> bool:
-        """The target with this key (`Target.key`) must not be touched. An exempt schedule group covers its schedules."""
+        """The target with this key (`Target.key`) must not be touched. An exempt group covers its schedules."""
         group, slash, _ = target_key.partition("/")
         return target_key in self.exempt or (
             target_key.startswith("schedule:") and slash == "/" and f"{group}/*" in self.exempt
@@ -169,7 +169,7 @@ class Runbooks:
 def fits(pattern: str, name: str) -> bool:
     """`name` fits `pattern`: `*` stands for any text, `?` for any one character, the rest for itself.
 
-    Steps are at most len(pattern) × len(name), whatever the pattern (a regular expression gives no such bound).
+    Steps are at most len(pattern) * len(name), whatever the pattern (a regular expression gives no such bound).
     """
     position = at = 0
     star, mark = -1, 0
@@ -191,7 +191,7 @@ def fits(pattern: str, name: str) -> bool:
 def load(path: str | None = None) -> Runbooks:
     """The runbooks in the file at `path`, by default the one that the environment variable RUNBOOKS_PATH names.
 
-    Read once per path and process. Raises Misconfigured, with the path, when the file is missing or not of this version.
+    Read once per path and process. Raises Misconfigured with the path if the file is missing or not of this version.
     """
     return _load(path or os.environ.get("RUNBOOKS_PATH") or DEFAULT_PATH)
 
@@ -208,7 +208,7 @@ def _load(path: str) -> Runbooks:
     try:
         if document["version"] != FORMAT_VERSION:
             raise Misconfigured(
-                f"the runbooks at {path} have version {document['version']}, expected {FORMAT_VERSION}; build both layers"
+                f"the runbooks at {path} have version {document['version']}, not {FORMAT_VERSION}; build both layers"
             )
         return Runbooks(tuple(map(_runbook, document["systems"])))
     except (KeyError, TypeError, ValueError) as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, create_model
-
 from selfheal.checks import CHECKS, CheckKind
 
 from .parts import Part, choice
@@ -19,11 +18,7 @@ from .values import Label, Resource, shown, wrong
 
 
 class CheckFields(Part):
-    """The fields of one kind of check, as far as they were written."""
-
-    def given(self) -> dict[str, Any]:
-        """What was written."""
-        return self.model_dump(exclude_unset=True, by_alias=True)
+    """The fields of one kind of check."""
 
 
 class CheckPart(Part):
@@ -41,7 +36,7 @@ def _fields(kind: CheckKind) -> type[CheckFields]:
         type_: Any = {list: list[Resource], str: Resource, int: int}.get(spec.type, spec.type)
         if spec.one_of:
             type_ = Literal[spec.one_of]
-        bounds = {"ge": 0} if spec.type is int else {}
+        bounds: dict[str, Any] = {"ge": 0} if spec.type is int else {}
         field: Any = Field(default=spec.default, alias=name, description=spec.help or name, **bounds)
         fields[f"field_{name}"] = (type_, field)
     return create_model(f"{title(kind.name)}CheckFields", __base__=CheckFields, **fields)

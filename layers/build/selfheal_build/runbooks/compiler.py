@@ -112,8 +112,8 @@ def _overlaps(document: Document, path: Any, pattern: str, owner: Any, claims: A
         if owner != other_owner and (alarm := common_name(pattern, other)) is not None:
             yield document.problem(
                 path,
-                f"`{pattern}` overlaps with `{other}` of response `{name}` ({where}): an alarm `{alarm}` would fit both;"
-                " narrow one of them",
+                f"`{pattern}` overlaps with `{other}` of response `{name}` ({where}): alarm `{alarm}` would fit"
+                " both; narrow one of them",
             )
             return
 
@@ -135,10 +135,10 @@ def _system(source: Source) -> dict[str, Any]:
         "file": File(document.file).name,
         "owner": runbook.owner,
         "timezone": runbook.timezone,
-        "maintenance": [window.model_dump(by_alias=True) for window in runbook.maintenance],
+        "maintenance": [window.written() for window in runbook.maintenance],
         "holidays": runbook.holidays,
         "exempt": [_key(reference, runbook) for reference in runbook.exempt],
-        "targets": {name: target.fields() for name, target in runbook.targets.items()},
+        "targets": {name: target.written() for name, target in runbook.targets.items()},
         "responses": [
             _response(response, runbook, document.place(("responses", number))[0])
             for number, response in enumerate(runbook.responses)

@@ -100,7 +100,7 @@ def _place_of(text: str, position: int) -> tuple[int, int]:
 
 def _unreadable(error: MarkedYAMLError, name: str) -> Problem:
     mark = error.problem_mark or error.context_mark
-    place = (mark.line + 1, mark.column + 1) if mark else _START
+    place: tuple[int, int] = (mark.line + 1, mark.column + 1) if mark else _START
     cause = " ".join(str(part) for part in (error.context, error.problem) if part)
     advice = "indent with spaces, never with tabs" if "\\t" in cause else "check indentation, quotes and brackets here"
     return Problem(name, *place, f"this is not YAML ({cause}); {advice}")
@@ -118,7 +118,10 @@ def _not_plain(reader: YAML, text: str, name: str) -> list[Problem]:
         message = _forbidden(event, depth)
         if message:
             mark = event.start_mark
-            problems.append(Problem(name, mark.line + 1, mark.column + 1, message))
+            place = (mark.line + 1, mark.column + 1)
+            if isinstance(event, DocumentStartEvent):  # the event begins at `---`
+                place = next((n, 1) for n, line in enumerate(text.splitlines(), 1) if line.startswith("%"))
+            problems.append(Problem(name, *place, message))
             if depth > MAX_DEPTH:
                 break
     return problems
@@ -168,16 +171,21 @@ class _Builder:
                 continue
             self.document._keys[*path, key] = place
             result[key] = self.value(value_node, (*path, key))
+            if value_node.start_mark.index == value_node.end_mark.index:  # `owner:` and nothing behind it
+                self.document._values[*path, key] = place
         return result
 
     def _scalar(self, node: Node, path: Path) -> Any:
-        kind = node.tag.removeprefix(_TAG)
+        kind = str(node.tag).removeprefix(_TAG)
         if kind == "null":
             return None
         if kind == "bool":
             return self.make.construct_yaml_bool(node)
         if kind in {"int", "float"}:
             return self._number(node, kind, path)
+        if any("\ud800" <= letter <= "\udfff" for letter in node.value):  # "\ud800" is half a character
+            self._complain(self.document.place(path), "an escape that is no character; write the character itself")
+            return "?"
         # Everything else stays as it was written: a date is compared as text and `{payload: 2026-01-26}` is JSON.
         return node.value
 

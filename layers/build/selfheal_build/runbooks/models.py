@@ -60,12 +60,15 @@ class ResponsePart(Part):
         Literal["off", "suggest", "auto"],
         Field(description="how far it goes by itself; the stack's MaxMode bounds risky steps besides"),
     ] = "auto"
-    contain: Annotated[list[ContainStep], Field(description="at once and together: stop the bleeding")] = []
+    contain: Annotated[
+        list[ContainStep], Field(default_factory=list, description="at once and together: stop the bleeding")
+    ]
     remediate: Annotated[
-        list[RemediateStep], Field(description="the ladder: one rung after the other until the alarm is green")
-    ] = []
+        list[RemediateStep],
+        Field(default_factory=list, description="the ladder: one rung after the other until the alarm is green"),
+    ]
     probe: Annotated[Probe, Field(description="a smoke test that proves green where the alarm cannot")] = None
-    recover: Annotated[list[RecoverStep], Field(description="once it is green")] = []
+    recover: Annotated[list[RecoverStep], Field(default_factory=list, description="once it is green")]
     escalate_after: Annotated[Duration, Field(description="still red after this: a person; default 15m")] = (
         DEFAULT_ESCALATE_S
     )
@@ -83,7 +86,9 @@ class SweepPart(Part):
         Cron,
         Field(description="minutes hours day-of-month month day-of-week year, in the runbook's time zone"),
     ]
-    checks: Annotated[list[CheckSpec], Field(description="default: all checks of the runbook", min_length=1)] = []
+    checks: Annotated[
+        list[CheckSpec], Field(default_factory=list, description="default: all checks of the runbook", min_length=1)
+    ]
 
 
 class RunbookPart(Part):
@@ -93,16 +98,19 @@ class RunbookPart(Part):
         System, Field(description="name of the protected system; `{stage}` makes one system for each of `stages`")
     ]
     stages: Annotated[
-        list[Label], *Unique, Field(min_length=1, description="what `{stage}` is replaced by, anywhere in the file")
-    ] = []
+        list[Label],
+        *Unique,
+        Field(default_factory=list, min_length=1, description="what `{stage}` is replaced by, anywhere in the file"),
+    ]
     owner: Annotated[Line, Field(description="who is told: a team or a rota, no person's address")]
     timezone: Annotated[Timezone, Field(description="for maintenance, holidays and sweeps")] = "UTC"
-    maintenance: Annotated[list[Window], Field(description="when risky steps wait")] = []
-    holidays: Annotated[list[Day], *Unique, Field(description="days without sweeps")] = []
+    maintenance: Annotated[list[Window], Field(default_factory=list, description="when risky steps wait")]
+    holidays: Annotated[list[Day], *Unique, Field(default_factory=list, description="days without sweeps")]
     exempt: Annotated[
-        list[TargetReference], Field(description="targets that are never touched: the way to opt out without a tag")
-    ] = []
-    targets: Annotated[dict[Label, TargetSpec], Field(description="what steps and checks name")] = {}
-    responses: Annotated[list[ResponsePart], Field(description="what to do for which alarms")] = []
-    checks: Annotated[list[CheckSpec], Field(description="health checks")] = []
-    sweeps: Annotated[list[SweepPart], Field(description="health checks at set times")] = []
+        list[TargetReference],
+        Field(default_factory=list, description="targets that are never touched: the way to opt out without a tag"),
+    ]
+    targets: Annotated[dict[Label, TargetSpec], Field(default_factory=dict, description="what steps and checks name")]
+    responses: Annotated[list[ResponsePart], Field(default_factory=list, description="what to do for which alarms")]
+    checks: Annotated[list[CheckSpec], Field(default_factory=list, description="health checks")]
+    sweeps: Annotated[list[SweepPart], Field(default_factory=list, description="health checks at set times")]

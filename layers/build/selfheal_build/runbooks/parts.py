@@ -25,9 +25,19 @@ class Part(BaseModel):
         return value
 
     @classmethod
-    def keys(cls) -> list[str]:
+    def known_keys(cls) -> list[str]:
         """The keys that may stand in this mapping."""
         return [field.alias or name for name, field in cls.model_fields.items()]
+
+    def written(self) -> dict[str, Any]:
+        """What stands in the file, under its keys there; no defaults."""
+        # Not model_dump: it asks `choice` again, with values that were read already.
+        fields = type(self).model_fields
+        return {
+            field.alias or name: value.written() if isinstance(value := getattr(self, name), Part) else value
+            for name, field in fields.items()
+            if name in self.model_fields_set
+        }
 
 
 def choice(variants: Mapping[str, Any], pick: Callable[[Any], str]) -> Any:
@@ -42,5 +52,5 @@ def choice(variants: Mapping[str, Any], pick: Callable[[Any], str]) -> Any:
     tagged = [Annotated[variant, Tag(TAG + name)] for name, variant in variants.items()]
     if len(tagged) == 1:
         return Annotated[next(iter(variants.values())), BeforeValidator(look)]
-    chosen = Annotated[Union[tuple(tagged)], Discriminator(lambda value: TAG + pick(value))]  # noqa: UP007
+    chosen: Any = Annotated[Union[tuple(tagged)], Discriminator(lambda value: TAG + pick(value))]  # noqa: UP007
     return Annotated[chosen, BeforeValidator(look)]

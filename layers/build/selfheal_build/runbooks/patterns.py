@@ -1,7 +1,7 @@
 """Whether two alarm patterns have a name in common: decided, not sampled.
 
 A pattern is a tiny automaton: `*` loops on itself, `?` takes any one character. Two of them overlap when their product
-reaches the end of both, so a table of (position in one, position in the other) decides it in len × len steps.
+reaches the end of both, so a table of (position in one, position in the other) decides it in len * len steps.
 """
 
 from __future__ import annotations

@@ -47,7 +47,9 @@ def nearest(word: object, known: Iterable[str]) -> str:
     choices = sorted(known)
     # Cutoff: `halt` should still lead to `halt_trading`, and `x` to nothing.
     close = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.55)
-    if close:
+    if not close and str(word):  # saturday → sat, P → P…
+        close = [choice for choice in choices if choice.startswith(str(word)) or str(word).startswith(choice)]
+    if len(close) == 1:
         return f"did you mean `{close[0]}`?"
     if not choices:
         return "there are none to choose from"

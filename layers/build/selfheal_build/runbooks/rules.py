@@ -29,6 +29,7 @@ def findings(runbook: RunbookPart, document: Document) -> list[Finding]:
         _ladders_end_in_time,
         _exempt_targets_are_known,
         _checks_read,
+        _sweeps_check_something,
     )
     return [found for rule in rules for found in rule(runbook)] + list(_stages_are_used(runbook, document))
 
@@ -54,7 +55,7 @@ def checks(runbook: RunbookPart) -> Iterator[tuple[Path, CheckPart]]:
 def fields_of(reference: str | TargetPart, runbook: RunbookPart) -> dict[str, Any] | None:
     """The fields of the target that a step means; None if it means one that is not there."""
     target = runbook.targets.get(reference) if isinstance(reference, str) else reference
-    return None if target is None else target.fields()
+    return None if target is None else target.written()
 
 
 def comes_from_alarm(fields: Mapping[str, Any]) -> bool:
@@ -67,11 +68,11 @@ def written_check(check: CheckPart, runbook: RunbookPart) -> dict[str, Any]:
 
     Raises KeyError with the name of a target that is not there.
     """
-    given = {"target": check.body} if isinstance(check.body, str) else check.body.given()
+    given = {"target": check.body} if isinstance(check.body, str) else check.body.written()
     name = given.pop("target", None)
     if name is not None:
         known = CHECKS[check.kind].fields
-        given = {key: value for key, value in runbook.targets[name].fields().items() if key in known} | given
+        given = {key: value for key, value in runbook.targets[name].written().items() if key in known} | given
     return {check.kind: given}
 
 
@@ -165,6 +166,12 @@ def _checks_read(runbook: RunbookPart) -> Findings:
         )
         if bad:
             yield Finding(at, f"a sweep has no alarm to take names from: {bad}" if "alarm." in bad else bad)
+
+
+def _sweeps_check_something(runbook: RunbookPart) -> Findings:
+    for index, sweep in enumerate(runbook.sweeps):
+        if not sweep.checks and not runbook.checks:
+            yield Finding(("sweeps", index), "this sweep checks nothing; give it `checks`, or the runbook")
 
 
 def _stages_are_used(runbook: RunbookPart, document: Document) -> Findings:

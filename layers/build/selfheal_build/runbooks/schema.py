@@ -15,7 +15,7 @@ DIALECT = "http://json-schema.org/draft-07/schema#"
 
 
 class _Published(GenerateJsonSchema):
-    def field_title_should_be_set(self, schema: Any) -> bool:
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 (the base class names it)
         return False
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:

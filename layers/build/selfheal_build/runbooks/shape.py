@@ -57,7 +57,7 @@ def _at(data: Any, path: Path) -> Any:
 def _unknown(key: str, parent: Any, model: type[Part]) -> str:
     if key == "settle":
         return "`settle` belongs to remediate: only the ladder waits between its steps"
-    known = [name for name in model.keys() if name not in parent]
+    known = [name for name in model.known_keys() if name not in parent]
     return f"unknown key `{key}`; {nearest(key, known)}"
 
 
@@ -71,6 +71,8 @@ def _missing(key: str, model: type[Part]) -> str:
 def _unfit(error: Any, path: Path) -> str:
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
     name = next((f"`{part}`" for part in reversed(path) if isinstance(part, str)), "a runbook")
+    if kind in {"int_type", "bool_type"} and isinstance(value, str):
+        return f"{name} must be {_WANTED[kind]}, got the text {shown(value)}"
     if kind in _WANTED:
         quote = "; quote it" if kind == "string_type" and not isinstance(value, dict | list | None) else ""
         return f"{name} must be {_WANTED[kind]}, got {shown(value)}{quote}"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, create_model
-
 from selfheal.catalogue import ACTIONS, Entry, Option
 
 from .parts import Part, choice
@@ -50,8 +49,8 @@ class StepPart(Part):
 
     def options(self) -> dict[str, Any]:
         """The options that were written."""
-        given = self.model_dump(exclude_unset=True, by_alias=True)
-        return {name: given[name] for name in self.entry.options if name in given}
+        written = self.written()
+        return {name: written[name] for name in self.entry.options if name in written}
 
 
 def _option(name: str, option: Option) -> Any:
@@ -69,7 +68,7 @@ def _model(stage: str, entry: Entry) -> type[StepPart]:
         fields["settle"] = (Duration, Field(default=None, description=waiting))
     if stage != "probe":
         asking = "a person approves this step before it runs"
-        default = {} if entry.person else {"default": None}
+        default: dict[str, Any] = {} if entry.person else {"default": None}
         fields["approval"] = (Literal["required"], Field(description=asking, **default))
     for name, option in entry.options.items():
         fields[f"option_{name}"] = _option(name, option)

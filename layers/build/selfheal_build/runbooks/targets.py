@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, create_model
-
 from selfheal.target import KINDS, Kind
 
 from .parts import Part, choice
@@ -37,11 +36,7 @@ _HELP = {
 
 
 class TargetPart(Part):
-    """A target of one kind."""
-
-    def fields(self) -> dict[str, Any]:
-        """What was written, as it stands in a request."""
-        return self.model_dump(exclude_unset=True, by_alias=True)
+    """A target of one kind; `written()` is what stands in a request."""
 
 
 def _nested(name: str) -> Any:
@@ -60,7 +55,7 @@ def _model(kind: Kind) -> type[TargetPart]:
     fields: dict[str, Any] = {key: (Resource, Field(description=_HELP.get(key, key))) for key in kind.required}
     for key, default in kind.optional.items():
         type_ = _nested(key) if isinstance(default, Mapping) else Resource
-        # The default is never compiled: `fields()` has what was written, and `selfheal.target` knows the rest.
+        # The default is never compiled: `written()` leaves it out, and `selfheal.target` knows the rest.
         fields[key] = (type_, Field(default=None, description=_HELP.get(key, key)))
     return create_model(f"{title(kind.name)}Target", __base__=TargetPart, **fields)
 

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
-
 from selfheal.target import MAX_FIELD_LENGTH
 
 from . import cron
@@ -47,7 +46,7 @@ def shown(value: object) -> str:
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise wrong(
-            f"{what} must be text, got {shown(value)}" + ("" if isinstance(value, dict | list) else "; quote it")
+            f"{what} must be text, got {shown(value)}" + ("" if isinstance(value, dict | list | None) else "; quote it")
         )
     return value
 
@@ -69,12 +68,14 @@ def _time_of_day(value: Any) -> str:
 
 
 def _date(value: Any) -> str:
+    message = f"{shown(value)} is no date; write `YYYY-MM-DD`, a day that exists"
+    # fromisoformat alone would also read 20260126 and 2026-W05-1.
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        raise wrong(message)
     try:
-        if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
-            raise ValueError(value)
         return date.fromisoformat(value).isoformat()
     except ValueError as error:
-        raise wrong(f"{shown(value)} is no date; write `YYYY-MM-DD`, a day that exists") from error
+        raise wrong(message) from error
 
 
 @cache
