@@ -16,7 +16,7 @@ NAME = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?", re.MULTILINE)
 
 # Put together here, so that this file does not hold what it looks for.
 REGISTRY = re.compile(
-    "|".join([r"pypi\.(?:org|python)", "pythonhosted" + r"\.org", r"://\S+/simple\b", "registry" + r"\.npm"])
+    "|".join([r"pypi\.(?:org|python)", "pythonhosted" + r"\.org", r":/" + r"/\S+/simple\b", "registry" + r"\.npm"])
     + r"|^ *--(?:extra-)?index-url|^ *--find-links",
     re.MULTILINE,
 )
