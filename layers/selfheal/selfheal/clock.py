@@ -1,11 +1,12 @@
 """The clock: once a minute it finishes what got lost and goes on with what is due. Waiting costs no compute.
 
 Due incidents are read consistently from the ledger. For a step without an answer the action's record is read: a
-finished one is taken in, a missing or unfinished one is asked again under the same action_id.
+finished one is taken in, a running one is waited for, any other is asked again under the same action_id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -60,22 +61,24 @@ def _advance_one(respond: Respond, incident: Incident, now: float) -> dict[str, 
     for step in (*incident.steps, *incident.probes):
         if step.status is not Status.ASKED or now < (step.retry_at or (step.asked_at or 0) + REPAIR_AFTER_S):
             continue
-        answer = _look_up(respond, incident, step)
-        if answer is not None:
+        found = record.find(respond.ledger, incident.action_id(step))
+        busy_until = float(found["claimed_until"]) if found and found["run"] == "running" else 0.0
+        if busy_until > now:
+            incident = incident.with_step(replace(step, retry_at=busy_until))
+        elif (answer := _answer(found, incident, step)) is not None:
             finished.append(answer)
-            continue
-        again.append(incident.action_id(step))
-        incident = incident.with_step(replace(step, asked_at=now, retry_at=None, asks=step.asks + 1))
+        else:
+            again.append(incident.action_id(step))
+            incident = incident.with_step(replace(step, asked_at=now, retry_at=None, asks=step.asks + 1))
     decision = respond.advance_again(incident, tuple(finished))
     if decision["decision"] == "advanced":
         respond.ask_again(incident, again)
     return decision
 
 
-def _look_up(respond: Respond, incident: Incident, step: StepRun) -> Finished | None:
-    """What the ledger says about an asked step; None: ask again."""
+def _answer(found: Mapping[str, Any] | None, incident: Incident, step: StepRun) -> Finished | None:
+    """What the action's record says about an asked step; None: ask again."""
     action_id = incident.action_id(step)
-    found = record.find(respond.ledger, action_id)
     if found is not None and found["run"] == "done":
         result = found["doc"]["result"]
         return Finished(action_id, Outcome(result["outcome"]), result["reason"], result["detail"])
