@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from selfheal.errors import ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound, Unreadable
 
@@ -61,6 +61,14 @@ def translate(error: ClientError | BotoCoreError, what: str) -> NoReturn:
         raise TargetForbidden(message) from error
     if code in _LOST_RACE:
         raise ChangedMeanwhile(message) from error
-    if code in _NO_ANSWER or not isinstance(error, ClientError):
+    if code in _NO_ANSWER or _went_unanswered(error):
         raise Unreadable(what, str(error)) from error
     raise NotApplied(message) from error
+
+
+def _went_unanswered(error: ClientError | BotoCoreError) -> bool:
+    """No answer, or the service's own failure: the call may have taken effect. Parameters are checked before it."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or status == 429
+    return not isinstance(error, ParamValidationError)

@@ -28,7 +28,7 @@ def opened(request: Request, result: Result, now: float) -> Write:
 
 
 def closed(target_key: str, action_id: str) -> Write:
-    """The write that takes a change off the list."""
+    """The write that takes a change off the list, if it is there."""
     return table.delete("CHANGE", f"{target_key}#{action_id}")
 
 

@@ -29,12 +29,13 @@ def handler_for(*actions: type[Action]) -> Handler:
     """
     by_name = {action.name: action for action in actions}
 
-    @logger.inject_lambda_context
-    @metrics.log_metrics
+    @logger.inject_lambda_context(clear_state=True)
     def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
-        if isinstance(event, Mapping) and _is_batch(event):
+        if _is_batch(event):
             return _batch(by_name, event, context)
-        return _one(by_name, event, context, context.aws_request_id).as_event()
+        result = _one(by_name, event, context, context.aws_request_id)
+        answer: dict[str, Any] = json.loads(json.dumps(result.as_event(), default=str))
+        return answer
 
     return lambda_handler
 
@@ -45,25 +46,33 @@ def _one(by_name: Mapping[str, type[Action]], event: Any, context: LambdaContext
         request = read_request(event, tuple(by_name), default_id)
     except Refused as error:
         return _refused_input(event, error, default_id, started)
-    logger.append_keys(action=request.action, action_id=request.action_id, incident=request.incident)
-    action = by_name[request.action](context.get_remaining_time_in_millis() / 1000)
-    result = run(action, request, world(context.invoked_function_arn))
-    _tell(request, result)
+    with logger.append_context_keys(
+        action=request.action, action_id=request.action_id, incident=request.incident, system=request.system
+    ):
+        action = by_name[request.action](context.get_remaining_time_in_millis() / 1000)
+        result = run(action, request, world(context.invoked_function_arn))
+        _tell(request, result)
     return result
 
 
 def _tell(request: Request, result: Result) -> None:
     logger.info("outcome", outcome=result.outcome, reason=result.reason, detail=result.detail, took_ms=result.took_ms)
-    metrics.add_metric(name=f"Action{result.outcome.title().replace('_', '')}", unit=MetricUnit.Count, value=1)
-    metrics.add_metric(name="ActionDuration", unit=MetricUnit.Milliseconds, value=result.took_ms)
-    metrics.add_dimension(name="Action", value=request.action)
+    _measure(result)
     if request.mode is not Mode.PLAN:
         outcome.publish(result)
 
 
+def _measure(result: Result) -> None:
+    """Flushed for each request: those of one batch may be of different actions."""
+    metrics.add_dimension(name="Action", value=result.action)
+    metrics.add_metric(name=f"Action{result.outcome.title().replace('_', '')}", unit=MetricUnit.Count, value=1)
+    metrics.add_metric(name="ActionDuration", unit=MetricUnit.Milliseconds, value=result.took_ms)
+    metrics.flush_metrics()
+
+
 def _refused_input(event: Any, error: Refused, default_id: str, started: float) -> Result:
     refusals.keep(default_id, error, event)
-    return Result(
+    result = Result(
         action="none",
         action_id=default_id,
         outcome=Outcome.REFUSED,
@@ -72,11 +81,15 @@ def _refused_input(event: Any, error: Refused, default_id: str, started: float) 
         direction=Direction.READ,
         took_ms=round((time.monotonic() - started) * 1000),
     )
+    _measure(result)
+    return result
 
 
-def _is_batch(event: Mapping[str, Any]) -> bool:
-    records = event.get("Records")
-    return bool(records) and isinstance(records, list) and records[0].get("eventSource") == "aws:sqs"
+def _is_batch(event: Any) -> bool:
+    match event:
+        case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
+            return True
+    return False
 
 
 def _batch(by_name: Mapping[str, type[Action]], event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -21,6 +21,8 @@ the TTL; an item whose change is in force has none.
 from __future__ import annotations
 
 import json
+import secrets
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +36,9 @@ DAY_S = 86_400
 KEEP_S = 400 * DAY_S
 """How long finished records stay: longer than a year, so that last year's incident can be read."""
 DELIVERY_KEEP_S = 14 * DAY_S
+CONFLICT_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""DynamoDB refuses a write while a transaction holds the item, and SDKs don't repeat it. Without a repetition a race
+would look like a ledger that is down."""
 
 Item = Mapping[str, Any]
 
@@ -72,6 +77,8 @@ class Ledger:
 
     def get_many(self, keys: list[tuple[str, str]]) -> list[dict[str, Any]]:
         """Those of up to 100 items that exist, read consistently in one call."""
+        if not keys:
+            return []
         wanted = [_key(*key) for key in dict.fromkeys(keys)]
         answer = self._call("batch_get_item", RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}})
         if answer.get("UnprocessedKeys"):
@@ -104,11 +111,11 @@ class Ledger:
             return
         items = [{write.kind: {"TableName": self._table, **write.body}} for write in writes]
         try:
-            self._client.transact_write_items(TransactItems=items)
-        except self._client.exceptions.TransactionCanceledException as error:
-            reasons = error.response.get("CancellationReasons", [])
+            self._past_conflicts("transact_write_items", {"TransactItems": items})
+        except ClientError as error:
+            reasons = _cancelled_for(error)
             if not any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-                raise LedgerUnavailable(str(error)) from error
+                raise LedgerUnavailable(f"{code_of(error)}: {error}") from error
             raise Lost([_reason(reason) for reason in reasons]) from error
         except AwsError as error:
             raise LedgerUnavailable(f"{code_of(error)}: {error}") from error
@@ -121,14 +128,26 @@ class Ledger:
     def _write_one(self, write: Write) -> dict[str, Any]:
         method = {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}[write.kind]
         try:
-            answer: dict[str, Any] = getattr(self._client, method)(TableName=self._table, **write.body)
+            return self._past_conflicts(method, {"TableName": self._table, **write.body})
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise LedgerUnavailable(f"{code_of(error)}: {error}") from error
             raise Lost([_read(dict(error.response).get("Item") or {})]) from error
         except AwsError as error:
             raise LedgerUnavailable(f"{code_of(error)}: {error}") from error
-        return answer
+
+    def _past_conflicts(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The call, repeated while another transaction holds one of its items."""
+        for pause in (*CONFLICT_PAUSES_S, None):
+            try:
+                answer: dict[str, Any] = getattr(self._client, method)(**arguments)
+            except ClientError as error:
+                if pause is None or not _is_conflict(error):
+                    raise
+                time.sleep(pause * (1 + secrets.randbelow(100) / 100))
+            else:
+                return answer
+        raise AssertionError("the last round returns or raises")
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
         if method != "batch_get_item":
@@ -199,7 +218,7 @@ def _typed(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _type(value: Any) -> dict[str, str]:
-    return {"S": value} if isinstance(value, str) else {"N": repr(value)}
+    return {"S": str(value)} if isinstance(value, str) else {"N": repr(value)}
 
 
 def _read(item: Any) -> dict[str, Any]:
@@ -207,10 +226,26 @@ def _read(item: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for name, typed in item.items():
         ((kind, value),) = typed.items()
-        plain[name] = float(value) if kind == "N" and "." in value else int(value) if kind == "N" else value
+        plain[name] = _number(value) if kind == "N" else value
     if "doc" in plain:
         plain["doc"] = json.loads(plain["doc"])
     return plain
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def _cancelled_for(error: ClientError) -> list[dict[str, Any]]:
+    response: Mapping[str, Any] = error.response
+    reasons: list[dict[str, Any]] = response.get("CancellationReasons", [])
+    return reasons
+
+
+def _is_conflict(error: ClientError) -> bool:
+    """Nothing but another transaction was in the way; a failed condition would fail again."""
+    codes = {reason.get("Code", "None") for reason in _cancelled_for(error)} - {"None"}
+    return code_of(error) == "TransactionConflictException" or codes == {"TransactionConflict"}
 
 
 def _reason(reason: Mapping[str, Any]) -> Item | None:

@@ -11,6 +11,7 @@ from selfheal.aws_errors import AwsError
 from selfheal.clients import client
 from selfheal.observability import logger
 from selfheal.request import Result
+from selfheal.sizes import trimmed
 
 SOURCE = "selfheal"
 ACTION_OUTCOME = "Action Outcome"
@@ -21,10 +22,7 @@ MAX_DETAIL_BYTES = 200_000
 
 def publish(result: Result) -> None:
     """Tell the bus what became of a request."""
-    detail = result.as_event()
-    if len(json.dumps(detail, default=str).encode()) > MAX_DETAIL_BYTES:
-        detail["evidence"] = {"too_large": "the whole evidence is in the ledger under the action's id"}
-    send(ACTION_OUTCOME, detail)
+    send(ACTION_OUTCOME, trimmed(result.as_event(), MAX_DETAIL_BYTES, ("evidence", "after", "before")))
 
 
 def send(kind: str, *details: Mapping[str, Any]) -> None:

@@ -1,29 +1,37 @@
 """The record of one action: claimed once, finished once. This is the idempotency of every action.
 
-A duplicate request meets the first one's record and costs one conditional write.
+A duplicate request meets the first one's record and costs one conditional write. Each run has a `run_id` of its own,
+which fences late writers: a run whose lease ran out can't finish what another run has taken over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
+from uuid import uuid4
 
 from selfheal import ledger as table
 from selfheal.action import Change
-from selfheal.errors import LedgerUnavailable
+from selfheal.errors import Refused
 from selfheal.ledger import Ledger, Lost, Write
+from selfheal.refusal import Refusal
 from selfheal.request import Request, Result
+from selfheal.sizes import trimmed
 from selfheal.words import Direction, Outcome
+
+MAX_RESULT_BYTES = 200_000
+"""A DynamoDB item holds 400 KB; the rest is for the request and for what JSON in JSON adds."""
 
 
 @dataclass(frozen=True)
 class Claim:
     """What a claim met. Exactly one holds: ours and fresh, ours after a dead run, finished, or running elsewhere."""
 
+    run_id: str
     fresh: bool = False
     resumed: bool = False
-    finished: Mapping[str, Any] | None = None
+    finished: Result | None = None
     running_for_s: float = 0.0
 
 
@@ -35,36 +43,58 @@ class Attempt:
     change: Change
 
 
+def key(action_id: str) -> tuple[str, str]:
+    """Where an action's record is."""
+    return f"ACTION#{action_id}", "ACTION"
+
+
 def claim(ledger: Ledger, request: Request, now: float, lease_s: float) -> Claim:
-    """Claim the action_id, or say what became of its first claim. Raises LedgerUnavailable."""
-    doc = {"request": request.as_event(), "at": now}
-    key = (f"ACTION#{request.action_id}", "ACTION")
+    """Claim the action_id, or say what became of its first claim.
+
+    Raises Refused if the action_id belongs to another action or target, LedgerUnavailable.
+    """
+    run_id, what = uuid4().hex, f"{request.action} {request.target.key}"
     mine = table.put(
-        *key,
-        doc,
-        "attribute_not_exists(pk) OR (run = :running AND claimed_until < :now)",
-        {"running": "running", "now": now},
+        *key(request.action_id),
+        {"request": request.as_event(), "at": now},
+        "attribute_not_exists(pk) OR (run = :running AND claimed_until < :now AND what = :what)",
+        {"running": "running", "now": now, "what": what},
         run="running",
+        run_id=run_id,
+        what=what,
         claimed_until=now + lease_s,
-        claim_number=now,
         incident=request.incident,
     )
-    first = ledger_put_returning_old(ledger, mine)
-    if first is None:
-        return Claim(fresh=True)
-    if first.get("run") == "done":
-        return Claim(finished=first["doc"]["result"])
-    if first.get("claimed_until", 0) < now:
-        return Claim(resumed=True)
-    return Claim(running_for_s=max(0.0, now - float(first["doc"]["at"])))
-
-
-def ledger_put_returning_old(ledger: Ledger, write: Write) -> Mapping[str, Any] | None:
-    """Put; answer the item that was there before, whether it was replaced or stood in the way."""
     try:
-        return ledger.put_returning_old(write)
+        replaced = ledger.put_returning_old(mine)
     except Lost as lost:
-        return lost.reasons[0]
+        return _met(lost.reasons[0] or {}, run_id, what, now)
+    return Claim(run_id, fresh=replaced is None, resumed=replaced is not None)
+
+
+def _met(standing: Mapping[str, Any], run_id: str, what: str, now: float) -> Claim:
+    if standing.get("what", what) != what:
+        detail = f"this action_id belongs to {standing['what']}; {what} needs one of its own"
+        raise Refused(Refusal.NOT_A_REQUEST, detail)
+    if standing.get("run") == "done":
+        return Claim(run_id, finished=read_result(standing["doc"]["result"]))
+    if standing.get("run_id") == run_id:  # our own put, sent again because its answer got lost on the way
+        return Claim(run_id, resumed=True)
+    return Claim(run_id, running_for_s=max(0.0, now - float(standing.get("doc", {}).get("at", now))))
+
+
+def attempt(request: Request, change: Change, number: int, now: float) -> Write:
+    """The write-once before-image of one attempt. The result holds the image as well, for as long as it is needed."""
+    doc = {
+        "summary": change.summary,
+        "direction": change.direction,
+        "before": change.before,
+        "after": change.after,
+        "plan": change.plan,
+        "at": now,
+    }
+    pk, _ = key(request.action_id)
+    return table.put_new(pk, f"ATTEMPT#{number:02d}", doc, expires=int(now + table.KEEP_S))
 
 
 def attempts(ledger: Ledger, action_id: str) -> list[Attempt]:
@@ -80,52 +110,62 @@ def attempts(ledger: Ledger, action_id: str) -> list[Attempt]:
                 plan=item["doc"]["plan"],
             ),
         )
-        for item in ledger.query(f"ACTION#{action_id}", "ATTEMPT#")
+        for item in ledger.query(key(action_id)[0], "ATTEMPT#")
     ]
 
 
-def finish(ledger: Ledger, request: Request, result: Result, now: float, *also: Write) -> bool:
-    """Record the result together with `also`, all or nothing. False: another run took over and will record its own.
+def finish(
+    ledger: Ledger, request: Request, run_id: str, result: Result, now: float, *also: Write, opened: bool = False
+) -> bool:
+    """Record the result together with `also`. False: another run took over and will record its own.
 
-    Raises LedgerUnavailable.
+    `opened`: the change is in force, and its image must not expire. Raises LedgerUnavailable.
     """
+    recorded = trimmed(result.as_event(), MAX_RESULT_BYTES, ("evidence",))
     done = table.update(
-        f"ACTION#{request.action_id}",
-        "ACTION",
+        *key(request.action_id),
         {
-            "doc": {"request": request.as_event(), "result": result.as_event(), "at": now},
+            "doc": {"request": request.as_event(), "result": recorded, "at": now, "opened": opened},
             "run": "done",
             "outcome": result.outcome.value,
-            "expires": None if _in_force(result) else int(now + table.KEEP_S),
+            "expires": None if opened else int(now + table.KEEP_S),
         },
-        "run = :running",
-        {"running": "running"},
+        *_still_ours(run_id),
     )
+    return _end(ledger, run_id, done, also)
+
+
+def pause_run(ledger: Ledger, request: Request, run_id: str, now: float, *also: Write) -> bool:
+    """End this run without a result: the next one (from the clock) may resume at once. Answers as `finish`."""
+    paused = table.update(*key(request.action_id), {"claimed_until": now - 1}, *_still_ours(run_id))
+    return _end(ledger, run_id, paused, also)
+
+
+def _still_ours(run_id: str) -> tuple[str, dict[str, str]]:
+    return "run = :running AND run_id = :mine", {"running": "running", "mine": run_id}
+
+
+def _end(ledger: Ledger, run_id: str, ending: Write, also: tuple[Write, ...]) -> bool:
+    """Write all of it. What of `also` is not ours any more (the lease ran out) is left out; the ending still counts."""
     try:
-        ledger.write(done, *also)
+        ledger.write(ending, *also)
     except Lost as lost:
-        if lost.reasons[0] is not None or not also:
-            return False
-        # the lease ran out and somebody else has the target: the result still counts, the target is theirs
-        return finish(ledger, request, result, now, *also[1:])
+        standing, *reasons = lost.reasons
+        if standing is not None:  # done and ours: our own write, sent again because its answer got lost
+            return standing.get("run") == "done" and standing.get("run_id") == run_id
+        return _end(
+            ledger, run_id, ending, tuple(w for w, lost_to in zip(also, reasons, strict=True) if lost_to is None)
+        )
     return True
-
-
-def pause_run(ledger: Ledger, request: Request, now: float, *also: Write) -> None:
-    """End this run without a result: the next one (from the clock) may resume at once. Raises LedgerUnavailable."""
-    key = (f"ACTION#{request.action_id}", "ACTION")
-    freed = table.update(*key, {"claimed_until": now - 1}, "run = :running", {"running": "running"})
-    try:
-        ledger.write(freed, *also)
-    except Lost as lost:
-        raise LedgerUnavailable("another run has taken this action over") from lost
 
 
 def find(ledger: Ledger, action_id: str) -> Mapping[str, Any] | None:
     """The action's record: `run` is running or done, `doc` has request and result. Raises LedgerUnavailable."""
-    return ledger.get(f"ACTION#{action_id}", "ACTION")
+    return ledger.get(*key(action_id))
 
 
-def _in_force(result: Result) -> bool:
-    """An image must outlive its change: TTL never removes it while the change is in force."""
-    return result.outcome is Outcome.ACTED and result.before is not None
+def read_result(document: Mapping[str, Any]) -> Result:
+    """The result in a record; fields of another release of selfheal are left out."""
+    known = {one.name for one in fields(Result)}
+    named = {name: value for name, value in document.items() if name in known}
+    return Result(**{**named, "outcome": Outcome(document["outcome"]), "direction": Direction(document["direction"])})

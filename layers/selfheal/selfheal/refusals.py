@@ -15,8 +15,8 @@ from selfheal.observability import logger
 from selfheal.world import ledger
 
 KEEP_S = 90 * table.DAY_S
-MAX_EVENT_CHARACTERS = 200_000
-"""A DynamoDB item holds 400 KB; a longer event is cut, and its length is recorded."""
+MAX_EVENT_CHARACTERS = 150_000
+"""A DynamoDB item holds 400 KB, and JSON in JSON may double it; a longer event is cut, its length is recorded."""
 
 
 def keep(record_id: str, refused: Refused, event: Any, *, escalate: bool = False) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +15,10 @@ from selfheal.target import Target, read_target
 from selfheal.words import Direction, Mode, Origin, Outcome, ResponseMode
 
 W = TypeVar("W", Mode, Origin, ResponseMode)
+
+MAX_ID_LENGTH = 256
+MAX_OPTIONS_BYTES = 100_000
+"""The request is recorded in the ledger, whose items hold 400 KB."""
 
 MAX_HOPS = 8
 """Lambda stops a chain of functions after about 16 hops; past this many only the clock goes on."""
@@ -99,6 +104,7 @@ def read_request(event: object, action_names: tuple[str, ...], default_id: str) 
     """
     if not isinstance(event, Mapping):
         raise Refused(Refusal.NOT_A_REQUEST, f"the event is a {type(event).__name__}; expected an object")
+    event = {name: value for name, value in event.items() if value is not None}
     if unknown := sorted(str(name) for name in event if name not in _KNOWN):
         raise Refused(Refusal.NOT_A_REQUEST, f"unknown {unknown[:5]}; known are {sorted(_KNOWN)}")
     action = event.get("action", action_names[0])
@@ -107,29 +113,37 @@ def read_request(event: object, action_names: tuple[str, ...], default_id: str) 
     entry = ACTIONS[action]
     return Request(
         action=action,
-        action_id=_text(event, "action_id", default_id),
+        action_id=_id(event, "action_id", default_id),
         target=read_target(event.get("target"), entry.kinds),
         reason=_text(event, "reason", ""),
         mode=_word(event, "mode", Mode, Mode.PLAN),
         origin=_word(event, "origin", Origin, Origin.HAND),
         not_after=_time(event, "not_after"),
-        incident=_text(event, "incident", "") or None,
+        incident=_id(event, "incident", "") or None,
         system=_text(event, "system", "") or None,
         alarms=_alarms(event.get("alarms", ())),
         response_mode=_word(event, "response_mode", ResponseMode, ResponseMode.AUTO),
         cooldown_s=_whole(event, "cooldown_s", 900),
         requested_by=_text(event, "requested_by", "") or None,
         options=_options(entry, event.get("options", {})),
-        undo_of=_text(event, "undo_of", "") or None,
+        undo_of=_id(event, "undo_of", "") or None,
         hops=_whole(event, "hops", 0),
     )
 
 
-def _text(event: Mapping[str, Any], name: str, default: str) -> str:
+def _text(event: Mapping[str, Any], name: str, default: str, longest: int = 2048) -> str:
     value = event.get(name, default)
-    if not isinstance(value, str) or len(value) > 2048:
-        raise Refused(Refusal.NOT_A_REQUEST, f"{name} must be a text of at most 2048 characters")
+    if not isinstance(value, str) or len(value) > longest:
+        raise Refused(Refusal.NOT_A_REQUEST, f"{name} must be a text of at most {longest} characters")
     return value or default
+
+
+def _id(event: Mapping[str, Any], name: str, default: str) -> str:
+    """A text that becomes part of a key in the ledger, which holds 1024 bytes."""
+    value = _text(event, name, default, MAX_ID_LENGTH)
+    if not (value.isascii() and value.isprintable()):
+        raise Refused(Refusal.NOT_A_REQUEST, f"{name} must consist of printable ASCII characters")
+    return value
 
 
 def _whole(event: Mapping[str, Any], name: str, default: int) -> int:
@@ -154,16 +168,22 @@ def _time(event: Mapping[str, Any], name: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError) as error:
         raise Refused(Refusal.NOT_A_REQUEST, f"{name} must be a time like 2026-01-31T09:35:00+00:00") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _alarms(value: object) -> tuple[AlarmReference, ...]:
     try:
-        return tuple(AlarmReference(**alarm) for alarm in value)  # type: ignore[attr-defined]
+        alarms = tuple(AlarmReference(**alarm) for alarm in value)  # type: ignore[attr-defined]
     except TypeError as error:
         raise Refused(Refusal.NOT_A_REQUEST, "alarms must be a list of {name, arn, state_at}") from error
+    for alarm in alarms:
+        if not all(isinstance(part, str) for part in (alarm.name, alarm.arn, alarm.state_at)):
+            raise Refused(Refusal.NOT_A_REQUEST, "name, arn and state_at of an alarm must be texts")
+        if alarm.state_at and not (alarm.state_at.isascii() and alarm.state_at.isdigit()):
+            raise Refused(Refusal.NOT_A_REQUEST, f"state_at must be epoch milliseconds, got {alarm.state_at!r:.40}")
+    return alarms
 
 
 def _options(entry: Entry, value: object) -> dict[str, Any]:
@@ -173,11 +193,15 @@ def _options(entry: Entry, value: object) -> dict[str, Any]:
         raise Refused(Refusal.BAD_OPTIONS, f"unknown {unknown[:5]}; {entry.name} knows {sorted(entry.options)}")
     options = {name: option.default for name, option in entry.options.items()}
     for name, given in value.items():
+        if given is None and entry.options[name].default is None:
+            continue
         wanted = entry.options[name].type
         whole = not isinstance(given, bool) and isinstance(given, int) and given >= 0
         if not (whole if wanted is int else isinstance(given, wanted)):
             raise Refused(Refusal.BAD_OPTIONS, f"{name} must be {wanted.__name__}, got {given!r:.40}")
         options[name] = given
+    if len(json.dumps(options, default=str)) > MAX_OPTIONS_BYTES:
+        raise Refused(Refusal.BAD_OPTIONS, f"options are longer than {MAX_OPTIONS_BYTES} bytes")
     return options
 
 

@@ -30,12 +30,21 @@ def bus() -> str:
 
 def max_mode() -> ResponseMode:
     """The stack's upper bound for risky actions (parameter MaxMode); `suggest` where it is not given."""
-    return ResponseMode(os.environ.get("MAX_MODE", ResponseMode.SUGGEST))
+    given = os.environ.get("MAX_MODE", ResponseMode.SUGGEST)
+    try:
+        return ResponseMode(given)
+    except ValueError as error:
+        allowed = [mode.value for mode in ResponseMode]
+        raise Misconfigured(f"environment variable MAX_MODE is {given!r}; allowed are {allowed}") from error
 
 
 def lease_s() -> float:
     """How long a lease lasts: longer than the function can run, so that its end proves that the owner is gone."""
-    return float(os.environ.get("LEASE_SECONDS", "120"))
+    given = os.environ.get("LEASE_SECONDS", "120")
+    try:
+        return float(given)
+    except ValueError as error:
+        raise Misconfigured(f"environment variable LEASE_SECONDS is no number: {given!r}") from error
 
 
 def functions() -> Mapping[str, str]:

@@ -9,7 +9,8 @@ from typing import Any
 from selfheal.errors import Refused
 from selfheal.refusal import Refusal
 
-MAX_FIELD_LENGTH = 2048
+MAX_FIELD_LENGTH = 512
+"""In bytes: a key of the ledger holds 1024, and has a target's and an action's name in it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def _fields(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_name(value: object) -> bool:
     """A name, never a pattern: a wildcard would make one action touch many resources."""
-    return isinstance(value, str) and 0 < len(value) <= MAX_FIELD_LENGTH and not set(value) & set("*?\n\r\0")
+    if not isinstance(value, str) or not value.isprintable() or set(value) & set("*?"):
+        return False
+    return 0 < len(value.encode()) <= MAX_FIELD_LENGTH
 
 
 def _expected(kinds: tuple[str, ...]) -> str:

@@ -12,31 +12,35 @@ from dataclasses import dataclass
 from selfheal.action import Decline
 from selfheal.errors import Unreadable
 from selfheal.guards import alarm, mode, not_after, opt_out, pause
-from selfheal.guards.context import GuardContext
+from selfheal.guards.context import BY_ITSELF, GuardContext
 from selfheal.refusal import Refusal
 from selfheal.words import Direction, Origin
 
-ALARM, LADDER, HAND, UNDO, SWEEP, DRILL = Origin
 EVERYBODY = frozenset(Origin)
-BY_ITSELF = frozenset({ALARM, LADDER, SWEEP, DRILL})
+FOR_AN_ALARM = frozenset({Origin.ALARM, Origin.LADDER})
 
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard's name, its question, and the origins for which it is asked."""
+    """A guard's name, its question, and the origins for which it is asked.
+
+    `stops_work`: asked again when long work is continued. The others decide whether to begin: a drain that made its
+    alarm green, or outlived its `not_after`, must not stop half-way for that.
+    """
 
     name: str
     check: Callable[[GuardContext], Decline | None]
     origins: frozenset[Origin]
+    stops_work: bool = False
 
 
 CHAIN: tuple[Guard, ...] = (
-    Guard("pause", pause.check, EVERYBODY),
+    Guard("pause", pause.check, EVERYBODY, stops_work=True),
     # maintenance window: here
     Guard("mode", mode.check, BY_ITSELF),
-    Guard("opt_out", opt_out.check, EVERYBODY),
+    Guard("opt_out", opt_out.check, EVERYBODY, stops_work=True),
     Guard("not_after", not_after.check, EVERYBODY),
-    Guard("alarm", alarm.check, frozenset({ALARM, LADDER})),
+    Guard("alarm", alarm.check, FOR_AN_ALARM),
     # the alarm began before the last deployment (rollbacks): here
     # owned target, lease and cooldown follow in `claim`: they are one conditional transaction with the before-image
     # rate windows, useless successes, blast radius, storm: here
@@ -51,13 +55,16 @@ class Verdicts:
     unread: tuple[str, ...] = ()
 
 
-def ask(context: GuardContext) -> Verdicts:
-    """Ask the guards that apply, in order; the first that refuses names the reason. A `read` action asks none."""
+def ask(context: GuardContext, *, continuing: bool = False) -> Verdicts:
+    """Ask the guards that apply, in order; the first that refuses names the reason. A `read` action asks none.
+
+    `continuing`: long work that was begun earlier goes on.
+    """
     if context.direction is Direction.READ:
         return Verdicts(None)
     unread: list[str] = []
     for guard in CHAIN:
-        if context.request.origin not in guard.origins:
+        if context.request.origin not in guard.origins or (continuing and not guard.stops_work):
             continue
         try:
             declined = guard.check(context)

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from selfheal.errors import LedgerUnavailable
 from selfheal.ledger import Ledger
 from selfheal.request import Request
 from selfheal.runbook import Runbook
-from selfheal.words import Direction, ResponseMode
+from selfheal.words import Direction, Origin, ResponseMode
+
+BY_ITSELF = frozenset({Origin.ALARM, Origin.LADDER, Origin.SWEEP, Origin.DRILL})
+"""Origins behind which no person stands at this moment."""
 
 
 @dataclass(frozen=True)
@@ -21,17 +25,20 @@ class GuardContext:
     direction: Direction
     now: float
     max_mode: ResponseMode
-    ledger: Ledger
+    ledger: Ledger | None
+    """None when it did not answer in this run: asking again would cost a timeout each."""
     runbook: Runbook | None
     arns: tuple[str, ...] = ()
     """ARNs of the target whose tags can exempt it; none where AWS has no tags for it."""
 
     @cached_property
     def pauses(self) -> Mapping[str, Mapping[str, Any]]:
-        """Pause items in force for everything, this system and this incident, by what they pause.
+        """Pause items in force, by what they pause: this incident, this system, everything, in this order.
 
         Raises LedgerUnavailable.
         """
-        names = ["*", self.request.system, self.request.incident]
-        items = self.ledger.get_many([("PAUSE", name) for name in names if name])
-        return {item["sk"]: item["doc"] for item in items if item.get("paused_until", 0) > self.now}
+        if self.ledger is None:
+            raise LedgerUnavailable("it did not answer earlier in this run")
+        names = [name for name in (self.request.incident, self.request.system, "*") if name]
+        items = {item["sk"]: item for item in self.ledger.get_many([("PAUSE", name) for name in names])}
+        return {name: items[name]["doc"] for name in names if items.get(name, {}).get("paused_until", 0) > self.now}

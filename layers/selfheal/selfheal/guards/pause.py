@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from selfheal.action import Decline
-from selfheal.guards.context import GuardContext
+from selfheal.guards.context import BY_ITSELF, GuardContext
 from selfheal.refusal import Refusal
 from selfheal.words import Direction
 
 
 def check(context: GuardContext) -> Decline | None:
-    """`what: risky` lets safe actions through, `all` does not; a taken-over incident lets nothing through."""
+    """`what: risky` lets safe actions through, `all` does not; a taken-over incident lets only people through."""
     for name, pause in context.pauses.items():
         if name == context.request.incident:
+            if context.request.origin not in BY_ITSELF:
+                continue
             return Decline(Refusal.TAKEN_OVER, f"{pause['who']} has had this incident since {pause['since']}")
         if pause["what"] == "all" or context.direction is Direction.RISKY:
             scope = "everything" if name == "*" else name

@@ -1,0 +1,89 @@
+"""Every unit test runs alone: no sockets, credentials that open nothing, clients and caches of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from moto import mock_aws
+from pytest_socket import disable_socket, enable_socket
+from selfheal import clients, world
+from selfheal.ledger import Ledger
+
+REGION = "eu-central-1"
+ACCOUNT = "123456789012"
+TABLE = "ledger"
+BUS = "selfheal"
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    environment = {
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_SESSION_TOKEN": "testing",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "LEDGER_TABLE": TABLE,
+        "EVENT_BUS": BUS,
+        "POWERTOOLS_METRICS_NAMESPACE": "selfheal",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "RUNBOOKS_PATH", "MAX_MODE", "LEASE_SECONDS", "ACTION_FUNCTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    disable_socket(allow_unix_socket=False)
+    _forget()
+    yield
+    _forget()
+    enable_socket()
+
+
+def _forget() -> None:
+    clients.forget()
+    world.ledger.cache_clear()
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    """AWS as moto has it."""
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def ledger(aws: None) -> Ledger:
+    """The stack's ledger, a table in moto, and the stack's bus."""
+    clients.client("dynamodb").create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+    clients.client("events").create_event_bus(Name=BUS)
+    return world.ledger()
+
+
+@dataclass(frozen=True)
+class FakeLambdaContext:
+    """What Lambda tells a function about its invocation."""
+
+    function_name: str = "selfheal-test"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:selfheal-test"
+    aws_request_id: str = "00000000-0000-4000-8000-000000000001"
+    tenant_id: str | None = None
+    remaining_ms: int = 60_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the invocation."""
+        return self.remaining_ms
+
+
+@pytest.fixture
+def lambda_context() -> Any:
+    """A context with a minute left."""
+    return FakeLambdaContext()
