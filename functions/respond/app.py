@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from selfheal import alarm, outcome, runbook, starter
 from selfheal.arns import Home
 from selfheal.clock import tick
+from selfheal.ledger import PERMISSIONS as LEDGER_PERMISSIONS
 from selfheal.observability import logger, metrics
 from selfheal.respond import Respond
 from selfheal.step_outcome import Finished
@@ -23,14 +24,8 @@ from selfheal.words import Outcome
 from selfheal.world import ledger
 
 PERMISSIONS = (
+    *LEDGER_PERMISSIONS,
     "cloudwatch:DescribeAlarms",
-    "dynamodb:BatchGetItem",
-    "dynamodb:ConditionCheckItem",
-    "dynamodb:DeleteItem",
-    "dynamodb:GetItem",
-    "dynamodb:PutItem",
-    "dynamodb:Query",
-    "dynamodb:UpdateItem",
     "events:PutEvents",
     "lambda:InvokeFunction",
     "sqs:SendMessage",

@@ -32,6 +32,17 @@ from botocore.exceptions import ClientError
 from selfheal.aws_errors import AwsError, code_of
 from selfheal.errors import LedgerUnavailable
 
+PERMISSIONS = (
+    "dynamodb:BatchGetItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+)
+"""IAM actions of everybody who uses the ledger; a transaction is authorised as the writes that it consists of."""
+
 DAY_S = 86_400
 KEEP_S = 400 * DAY_S
 """How long finished records stay: longer than a year, so that last year's incident can be read."""

@@ -20,6 +20,10 @@ EVERYBODY = frozenset(Origin)
 FOR_AN_ALARM = frozenset({Origin.ALARM, Origin.LADDER})
 
 
+PERMISSIONS = ("cloudwatch:DescribeAlarms", "tag:GetResources")
+"""IAM actions of the guards, besides the ledger's."""
+
+
 @dataclass(frozen=True)
 class Guard:
     """A guard's name, its question, and the origins for which it is asked.

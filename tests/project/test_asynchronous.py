@@ -1,0 +1,73 @@
+"""At least once, never late, never lost without an alarm: what the template must say for every asynchronous way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MAX_AGE_S = 900
+
+
+def _events(template: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for logical_id, resource in template["Resources"].items():
+        for event in resource.get("Properties", {}).get("Events", {}).values():
+            if event["Type"] == kind:
+                yield logical_id, event["Properties"]
+
+
+def test_asynchronous_events_end_in_the_failure_queue_and_are_at_most_15_minutes_old(
+    template: Mapping[str, Any],
+) -> None:
+    config = template["Globals"]["Function"]["EventInvokeConfig"]
+
+    assert config["MaximumEventAgeInSeconds"] <= MAX_AGE_S
+    assert config["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["FailureQueue", "Arn"]}
+
+
+def test_rules_drop_nothing_silently_and_keep_no_event_for_a_day(template: Mapping[str, Any]) -> None:
+    rules = list(_events(template, "EventBridgeRule"))
+
+    assert len(rules) >= 3
+    for _, rule in rules:
+        assert rule["RetryPolicy"]["MaximumEventAgeInSeconds"] <= MAX_AGE_S
+        assert rule["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["FailureQueue", "Arn"]}}
+
+
+def test_schedules_have_no_fixed_name(template: Mapping[str, Any]) -> None:
+    schedules = list(_events(template, "ScheduleV2"))
+
+    assert schedules
+    assert all(schedule["OmitName"] is True for _, schedule in schedules)
+
+
+def test_requests_in_line_are_not_older_than_15_minutes(template: Mapping[str, Any]) -> None:
+    queue = template["Resources"]["LambdaPaceQueue"]["Properties"]
+
+    assert queue["MessageRetentionPeriod"] <= MAX_AGE_S
+    assert queue["VisibilityTimeout"] >= 6 * template["Globals"]["Function"]["Timeout"]
+
+
+def test_alarms_of_selfheal_go_to_people_and_never_to_respond(template: Mapping[str, Any]) -> None:
+    alarms = [one for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+
+    assert len(alarms) >= 3
+    for alarm in alarms:
+        assert alarm["Properties"]["AlarmActions"] == [{"Ref": "PeopleTopic"}]
+
+
+def test_a_silent_clock_is_an_alarm(template: Mapping[str, Any]) -> None:
+    heartbeat = template["Resources"]["HeartbeatAlarm"]["Properties"]
+
+    assert heartbeat["TreatMissingData"] == "breaching"
+    assert heartbeat["MetricName"] == "Heartbeat"
+
+
+def test_all_three_ways_in_lead_to_respond(template: Mapping[str, Any]) -> None:
+    default_bus = [owner for owner, rule in _events(template, "EventBridgeRule") if "EventBusName" not in rule]
+    topics = [owner for owner, topic in _events(template, "SNS") if topic["Topic"] == {"Ref": "AlarmTopic"}]
+    direct = template["Resources"]["DirectAlarmActions"]["Properties"]
+
+    assert default_bus == ["Respond"]
+    assert topics == ["Respond"]
+    assert direct["Principal"] == "lambda.alarms.cloudwatch.amazonaws.com"
+    assert direct["FunctionName"] == {"Ref": "Respond"}

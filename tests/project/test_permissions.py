@@ -1,0 +1,100 @@
+"""What the code says that it calls, and what its role may: the same, or an exception with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from selfheal.guards import chain
+from selfheal.ledger import PERMISSIONS as LEDGER_PERMISSIONS
+
+from tests.project.conftest import actions_of, app_of
+from tests.project.test_template_and_code import FOLDERS
+
+OUTCOMES = {"events:PutEvents"}
+NOT_CALLED = {
+    "iam:PassRole": "no call of its own: UpdateSchedule passes the schedule's role again",
+    "kms:Decrypt": "no call of its own: made by SSM, SQS and Scheduler with the caller's rights",
+    "kms:DescribeKey": "as kms:Decrypt",
+    "kms:Encrypt": "as kms:Decrypt",
+    "kms:GenerateDataKey": "as kms:Decrypt",
+}
+
+
+def _statements(template: Mapping[str, Any], folder: str, functions: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every statement of a function's role, those of its managed policies and behind conditions included."""
+    for policy in functions[folder].get("Policies", []):
+        if "Fn::If" in policy:
+            policy = policy["Fn::If"][1]  # noqa: PLW2901 - the branch is the policy
+        if "Ref" in policy:
+            policy = template["Resources"][policy["Ref"]]["Properties"]["PolicyDocument"]  # noqa: PLW2901
+        yield from policy["Statement"]
+
+
+def _actions(statement: Mapping[str, Any]) -> set[str]:
+    actions = statement["Action"]
+    return {actions} if isinstance(actions, str) else set(actions)
+
+
+def _declared(folder: str) -> set[str]:
+    module = app_of(folder)
+    if hasattr(module, "PERMISSIONS"):
+        return set(module.PERMISSIONS)
+    return {permission for action in actions_of(folder) for permission in action.permissions}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_role_may_exactly_what_the_code_declares(
+    template: Mapping[str, Any], functions: Mapping[str, Any], folder: str
+) -> None:
+    statements = [one for one in _statements(template, folder, functions) if one["Effect"] == "Allow"]
+    allowed = {action for statement in statements for action in _actions(statement)} - set(NOT_CALLED)
+    declared = _declared(folder)
+    by_engine: set[str] = set()
+    if actions_of(folder):
+        by_engine = set(LEDGER_PERMISSIONS) | OUTCOMES
+        guarded = any(policy == {"Ref": "GuardPolicy"} for policy in functions[folder]["Policies"])
+        by_engine |= set(chain.PERMISSIONS) if guarded else set()
+
+    assert allowed == declared | by_engine
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_wildcard_resource_explains_itself(
+    template: Mapping[str, Any], functions: Mapping[str, Any], folder: str
+) -> None:
+    """Reads and calls that AWS can't scope may have `*`; of what changes something only StopDeployment may."""
+    for statement in _statements(template, folder, functions):
+        if statement["Resource"] == "*" and statement["Effect"] == "Allow":
+            writes = {
+                action
+                for action in _actions(statement)
+                if not action.split(":")[1].startswith(("Get", "List", "Describe", "Simulate"))
+            }
+
+            assert writes <= {"codedeploy:StopDeployment"}
+
+
+def test_whoever_changes_something_is_kept_off_selfheal_itself(
+    template: Mapping[str, Any], functions: Mapping[str, Any]
+) -> None:
+    denied = _actions(template["Resources"]["HandsOffPolicy"]["Properties"]["PolicyDocument"]["Statement"][0])
+    for folder in FOLDERS:
+        if not actions_of(folder) or folder in {"undo", "approve"}:  # these start selfheal's own functions
+            continue
+        mutating = _declared(folder) & denied
+        has_policy = {"Ref": "HandsOffPolicy"} in functions[folder]["Policies"]
+
+        assert has_policy or not mutating, f"{folder} may {mutating} on selfheal's own resources"
+
+
+def test_lambda_patterns_have_their_qualified_twin(template: Mapping[str, Any], functions: Mapping[str, Any]) -> None:
+    """Lambda matches FunctionName and Qualifier together: an Invoke through an alias needs the `:*` twin."""
+    for folder in FOLDERS:
+        for statement in _statements(template, folder, functions):
+            if _actions(statement) & {"lambda:InvokeFunction", "lambda:GetFunctionConfiguration"}:
+                resource = statement["Resource"]
+                protected = "ProtectedFunctions" in str(resource)
+
+                assert not protected or ":*" in str(resource), (folder, statement["Sid"])
