@@ -74,29 +74,27 @@ def test_the_schema_accepts_a_good_runbook(validator: Any) -> None:
     assert validator.is_valid(GOOD)
 
 
-RESPONSE = GOOD["responses"][0]
+CHANGES: dict[str, dict[str, Any]] = {
+    "no alarms": {"alarms": []},
+    "severity": {"severity": "high"},
+    "unknown action": {"contain": [{"halt": "flag"}]},
+    "risky action in contain": {"contain": [{"roll_back_alias": "live"}]},
+    "settle in contain": {"contain": [{"halt_trading": "flag", "settle": "2m"}]},
+    "duration": {"remediate": [{"roll_back_alias": "live", "settle": 120}]},
+    "person without approval": {"recover": [{"resume_trading": "flag"}]},
+    "option of another action": {"recover": [{"resume_trading": "flag", "approval": "required", "canary": 1}]},
+    "two actions": {"contain": [{"halt_trading": "flag", "disable_schedule": "cron"}]},
+    "probe of another kind": {"probe": {"halt_trading": "flag"}},
+    "limit of zero": {"limits": {"per_hour": 0}},
+}
 WRONG: dict[str, dict[str, Any]] = {
     "no owner": {key: value for key, value in GOOD.items() if key != "owner"},
     "unknown key": {**GOOD, "sweep": []},
     "target of no kind": {**GOOD, "targets": {"flag": {"lambda": "x"}}},
     "half a target": {**GOOD, "targets": {"live": {"function": "x"}}},
     "wildcard in a target": {**GOOD, "targets": {"flag": {"parameter": "/shop/*"}}},
-} | {
-    name: {**GOOD, "responses": [{**RESPONSE, **change}]}
-    for name, change in {
-        "no alarms": {"alarms": []},
-        "severity": {"severity": "high"},
-        "unknown action": {"contain": [{"halt": "flag"}]},
-        "risky action in contain": {"contain": [{"roll_back_alias": "live"}]},
-        "settle in contain": {"contain": [{"halt_trading": "flag", "settle": "2m"}]},
-        "duration": {"remediate": [{"roll_back_alias": "live", "settle": 120}]},
-        "person without approval": {"recover": [{"resume_trading": "flag"}]},
-        "option of another action": {"recover": [{"resume_trading": "flag", "approval": "required", "canary": 1}]},
-        "two actions": {"contain": [{"halt_trading": "flag", "disable_schedule": "cron"}]},
-        "probe of another kind": {"probe": {"halt_trading": "flag"}},
-        "limit of zero": {"limits": {"per_hour": 0}},
-    }.items()
 }
+WRONG |= {name: {**GOOD, "responses": [{**GOOD["responses"][0], **change}]} for name, change in CHANGES.items()}
 
 
 @pytest.mark.parametrize("name", WRONG)
