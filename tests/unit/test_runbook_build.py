@@ -24,7 +24,9 @@ targets:
   live: {function: shop-web, alias: live}
   moving: {function: shop-api, alias: live, code_deploy: {application: shop, deployment_group: api}}
   cron: {schedule: shop-nightly}
-  dlq: {queue: shop-dlq}
+  dlq: {queue: shop-dlq, replay_to: {function: shop-web, alias: live}}
+  quiet: {queue: shop-quiet}
+  group: {schedule_group: shop}
 """
 RESPONSE = """\
 responses:
@@ -188,8 +190,10 @@ MISTAKES = {
     "target name": (HEAD + "  " + HERE + "X: {queue: a}\n", "`X` is no short name; use lower-case letters"),
     "wildcard in a target": (
         HEAD + "  x: {queue: " + HERE + '"shop-*"}\n',
-        "`shop-*` is no name of one resource; a target names exactly one, without `*` and `?`",
+        "'shop-*' is no name of one resource; a target names exactly one, without `*` and `?`",
     ),
+    "invisible letter in a target": (HEAD + "  x: {queue: " + HERE + "'shop\u200b'}\n", "is no name of one resource"),
+    "long name in a target": (HEAD + "  x: {queue: " + HERE + "é" * 257 + "}\n", "in at most 512 bytes"),
     "unknown placeholder in a target": (
         HEAD + "  x: {queue: " + HERE + '"{alarms.QueueName}"}\n',
         "`{alarms.QueueName}` is not filled in here; allowed: `{stage}` and `{alarm.DimensionName}`",
@@ -283,6 +287,18 @@ MISTAKES = {
     "deployment that is not known": (
         HEAD + RESPONSE + "    remediate: [" + HERE + "{stop_deployment: live}]\n",
         "`stop_deployment` needs to know the deployment; add `code_deploy` to the target",
+    ),
+    "replay to nowhere": (
+        HEAD + RESPONSE + "    recover: [" + HERE + "{replay_dlq: quiet}]\n",
+        "`replay_dlq` needs to know where to; add `replay_to: {function: …, alias: …}` to the target",
+    ),
+    "group that would be woken": (
+        HEAD + RESPONSE + "    recover: [" + HERE + "{enable_schedule: group}]\n",
+        "`enable_schedule` on a group would wake what was off for a reason; list names in `only`",
+    ),
+    "only for one schedule": (
+        HEAD + RESPONSE + "    recover: [" + HERE + "{enable_schedule: cron, only: [a]}]\n",
+        "`only` is for a group; this target is one schedule",
     ),
     "rung that is never reached": (
         HEAD
@@ -405,7 +421,7 @@ def test_an_alias_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
 def test_names_in_any_script_count_in_characters(tmp_path: Path) -> None:
     text = HEAD + RESPONSE.replace("shop failing", "магазин 落ちた") + "    contain: [{halt_trading: флаг}]\n"
 
-    assert [problem.split(": ")[0] for problem in problems_of(tmp_path, shop=text)] == ["runbooks/shop.yaml:13:30"]
+    assert [problem.split(": ")[0] for problem in problems_of(tmp_path, shop=text)] == ["runbooks/shop.yaml:15:30"]
 
 
 def test_a_name_in_any_script_survives_the_compiled_file(tmp_path: Path) -> None:
@@ -465,7 +481,7 @@ def test_patterns_may_not_overlap_across_responses_of_one_runbook(tmp_path: Path
 
     (problem,) = problems_of(tmp_path, shop=text)
 
-    assert "runbooks/shop.yaml:13:28: `shop-error?` overlaps with `shop-errors` of response `shop failing`" in problem
+    assert "runbooks/shop.yaml:15:28: `shop-error?` overlaps with `shop-errors` of response `shop failing`" in problem
 
 
 def test_patterns_may_not_overlap_across_stages(tmp_path: Path) -> None:
@@ -487,7 +503,7 @@ def test_every_default_is_written_out(tmp_path: Path) -> None:
     (response,) = system["responses"]
     assert response == {
         "name": "shop failing",
-        "line": 10,
+        "line": 12,
         "alarms": ["shop-errors"],
         "severity": "P1",
         "mode": "auto",

@@ -14,7 +14,7 @@ from selfheal.checks import CHECKS, CheckKind
 from .parts import Part, choice
 from .problems import nearest
 from .targets import title
-from .values import Label, Resource, shown, wrong
+from .values import Label, shown, wrong
 
 
 class CheckFields(Part):
@@ -33,7 +33,7 @@ def _fields(kind: CheckKind) -> type[CheckFields]:
         "target": (Label, Field(default=None, description="take the names from this one of `targets`"))
     }
     for name, spec in kind.fields.items():
-        type_: Any = {list: list[Resource], str: Resource, int: int}.get(spec.type, spec.type)
+        type_: Any = list[str] if spec.type is list else spec.type
         if spec.one_of:
             type_ = Literal[spec.one_of]
         bounds: dict[str, Any] = {"ge": 0} if spec.type is int else {}

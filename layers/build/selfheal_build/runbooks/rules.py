@@ -26,6 +26,7 @@ def findings(runbook: RunbookPart, document: Document) -> list[Finding]:
         _names_once,
         _targets_exist_and_fit,
         _deployments_are_stopped_first,
+        _steps_have_what_they_need,
         _ladders_end_in_time,
         _exempt_targets_are_known,
         _checks_read,
@@ -120,6 +121,23 @@ def _deployments_are_stopped_first(runbook: RunbookPart) -> Findings:
                     path,
                     "CodeDeploy shifts this alias and would undo the rollback; put `stop_deployment` before it",
                 )
+
+
+def _steps_have_what_they_need(runbook: RunbookPart) -> Findings:
+    """What an action would refuse every time: better said here than at night."""
+    for path, step in _all_steps(runbook):
+        fields = fields_of(step.target, runbook) or {}
+        name = step.entry.name
+        if name == "replay_dlq" and "queue" in fields and "replay_to" not in fields:
+            yield Finding(
+                path, "`replay_dlq` needs to know where to; add `replay_to: {function: …, alias: …}` to the target"
+            )
+        if name == "enable_schedule" and "schedule_group" in fields and not step.options().get("only"):
+            yield Finding(
+                path, "`enable_schedule` on a group would wake what was off for a reason; list names in `only`"
+            )
+        if name == "enable_schedule" and "schedule" in fields and "only" in step.options():
+            yield Finding(path, "`only` is for a group; this target is one schedule")
 
 
 def _ladders_end_in_time(runbook: RunbookPart) -> Findings:

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
-from selfheal.target import MAX_FIELD_LENGTH
+from selfheal.errors import Refused
+from selfheal.target import read_target
 
 from . import cron
 from .problems import nearest
@@ -127,8 +128,11 @@ def _resource(value: Any) -> str:
     text = _text(value, "a resource name")
     if message := placeholders(text, alarm=True):
         raise wrong(message)
-    if not text or len(text) > MAX_FIELD_LENGTH or set(text) & set("*?\n\r\0"):
-        raise wrong(f"`{text[:60]}` is no name of one resource; a target names exactly one, without `*` and `?`")
+    try:
+        read_target({"queue": text}, ("queue",))  # any kind with one field: what a name may be is decided there
+    except Refused as refused:
+        message = "is no name of one resource; a target names exactly one, without `*` and `?`, in at most 512 bytes"
+        raise wrong(f"{text[:60]!r} {message}") from refused
     return text
 
 
