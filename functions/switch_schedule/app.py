@@ -119,7 +119,7 @@ class SwitchSchedule(Action):
             raise first
         return evidence | ({"failed": self._failed} if self._failed else {})
 
-    def verify(self, request: Request, change: Change) -> Verification:  # noqa: ARG002 - the plan names the schedules
+    def verify(self, request: Request, change: Change) -> Verification:
         """Read each switched schedule again: the state as wanted, and every other field as it was."""
         after, wrong, waiting = dict(change.after), {}, []
         for key, planned in change.plan["schedules"].items():

@@ -9,28 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pytest
 from botocore.stub import Stubber
 from selfheal.action import Action, Change
 from selfheal.catalogue import ACTIONS
-from selfheal.clients import client, forget
+from selfheal.clients import client
 from selfheal.request import Request, read_request
 from selfheal.words import Direction
 
-REGION = "eu-central-1"
 ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def pretend_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Credentials that open nothing, and clients that are made anew before and after."""
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "testing")
-    forget()
-    yield
-    forget()
 
 
 @contextmanager

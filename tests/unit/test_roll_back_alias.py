@@ -22,7 +22,7 @@ from selfheal.request import Request, read_request
 from selfheal.words import Direction, Mode, Verdict
 
 from functions.roll_back_alias.app import RollBackAlias
-from tests.unit.aws import ask, event, planned, pretend_account, recorded, script
+from tests.unit.aws import ask, event, planned, recorded, script
 
 FUNCTION = "trade"
 TARGET = {"function": FUNCTION, "alias": "live"}
@@ -32,12 +32,6 @@ ROLL_DEPLOYED = ask("roll_back_alias", DEPLOYED)
 GET = {"FunctionName": FUNCTION, "Name": "live"}
 GROUP = {"applicationName": "shop", "deploymentGroupName": "trade-group"}
 LIST = {**GROUP, "includeOnlyStatuses": ["Created", "Queued", "InProgress", "Baking", "Ready"]}
-
-
-@pytest.fixture(autouse=True)
-def _account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with pretend_account(monkeypatch):
-        yield
 
 
 @pytest.fixture

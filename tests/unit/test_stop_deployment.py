@@ -20,7 +20,7 @@ from selfheal.request import read_request
 from selfheal.words import Direction, Mode, Verdict
 
 from functions.stop_deployment.app import StopDeployment
-from tests.unit.aws import ask, event, planned, pretend_account, recorded, script
+from tests.unit.aws import ask, event, planned, recorded, script
 
 CODE_DEPLOY = {"application": "shop", "deployment_group": "trade-group"}
 TARGET = {"function": "trade", "alias": "live", "code_deploy": CODE_DEPLOY}
@@ -32,12 +32,6 @@ LIST = {
 }
 CALL = {"deploymentId": "d-1", "autoRollbackEnabled": True}
 ONE = {"deploymentId": "d-1"}
-
-
-@pytest.fixture(autouse=True)
-def _account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with pretend_account(monkeypatch):
-        yield
 
 
 @pytest.fixture
@@ -168,7 +162,8 @@ def test_a_group_that_cannot_be_read_is_not_taken_for_quiet(aws: Stubber, code: 
 
 
 def test_stopped_with_rollback_and_followed_to_its_end(aws: Stubber) -> None:
-    stop, back = StopDeployment(), {"rollbackInfo": {"rollbackDeploymentId": "d-2"}}
+    stop = StopDeployment()
+    back: dict[str, Any] = {"rollbackInfo": {"rollbackDeploymentId": "d-2"}}
     aws.add_response("stop_deployment", {"status": "Pending"}, CALL)
     assert stop.apply(STOP, CHANGE) == {"stop": {"d-1": "Pending"}}
 

@@ -19,7 +19,7 @@ from selfheal.request import Request, read_request
 from selfheal.words import Direction, Mode, Verdict
 
 from functions.switch_schedule.app import DisableSchedule, EnableSchedule, SwitchSchedule
-from tests.unit.aws import ask, event, planned, pretend_account, recorded, script
+from tests.unit.aws import ask, event, planned, recorded, script
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
@@ -55,12 +55,6 @@ DISABLE = ask("disable_schedule", ONE)
 ENABLE = ask("enable_schedule", ONE)
 DISABLE_GROUP = ask("disable_schedule", GROUP)
 GET = {"GroupName": "trading", "Name": "daily"}
-
-
-@pytest.fixture(autouse=True)
-def _account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with pretend_account(monkeypatch):
-        yield
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from selfheal.request import read_request
 from selfheal.words import Direction, Mode, Verdict
 
 from functions.switch_trading.app import HaltTrading, ResumeTrading, SwitchFlag
-from tests.unit.aws import ask, event, planned, pretend_account, script
+from tests.unit.aws import ask, event, planned, script
 
 NAME = "/algo-trading/prod/trading_enabled"
 TARGET = {"parameter": NAME}
@@ -26,12 +26,6 @@ RESUME = ask("resume_trading", TARGET, requested_by="on-call")
 
 anything = st.one_of(st.sampled_from(["true", "false"]), st.none())
 actions: st.SearchStrategy[type[SwitchFlag]] = st.sampled_from([HaltTrading, ResumeTrading])
-
-
-@pytest.fixture(autouse=True)
-def _account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with pretend_account(monkeypatch):
-        yield
 
 
 @pytest.fixture
