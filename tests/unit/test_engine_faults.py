@@ -278,3 +278,22 @@ def test_the_fakes_are_what_they_claim() -> None:
     with pytest.raises(Exception, match="stale"):
         Alias(cloud).apply(ask(Alias), stale)  # type: ignore[arg-type]
     assert Invoke(cloud).verify(ask(Invoke), stale).verdict is Verdict.UNKNOWN  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [Flag, Alias, Drain])
+def test_a_run_that_died_before_its_call_asks_the_guards_again(
+    kind: type[FakeAction], patch: Callable[[Faults], None]
+) -> None:
+    """It was in time when it began; by now the world has moved on."""
+    late = {"not_after": "2027-01-15T08:01:00+00:00"}  # 60 s after the start of the clock
+    call = "cloud.move" if kind is Drain else "cloud.write"
+    case = Case(kind, "died", patch, faults=Faults(names=(call,)), more=late)
+    assert case.once() is None
+
+    end = case.to_the_end()
+
+    if kind is Drain:  # long work had begun: its first message may have been moved
+        assert end.outcome is Outcome.ACTED
+    else:
+        assert end.reason == "too_late"
+        assert case.cloud.effects == []

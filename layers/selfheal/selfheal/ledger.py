@@ -187,13 +187,12 @@ def update(pk: str, sk: str, changes: Mapping[str, Any], condition: str, values:
     """Set attributes (`doc` as a document) if `condition` holds; None removes an attribute."""
     sets = {name: value for name, value in changes.items() if value is not None}
     removes = [name for name, value in changes.items() if value is None]
-    expression = "SET " + ", ".join(f"#{name} = :set_{name}" for name in sets)
-    if removes:
-        expression += " REMOVE " + ", ".join(f"#{name}" for name in removes)
+    setting = "SET " + ", ".join(f"#{name} = :set_{name}" for name in sets) if sets else ""
+    removing = "REMOVE " + ", ".join(f"#{name}" for name in removes) if removes else ""
     encoded = {name: json.dumps(value, default=str) if name == "doc" else value for name, value in sets.items()}
     body = {
         "Key": _key(pk, sk),
-        "UpdateExpression": expression,
+        "UpdateExpression": f"{setting} {removing}".strip(),
         "ExpressionAttributeNames": {f"#{name}": name for name in changes},
         **_condition(condition, {**{f"set_{name}": value for name, value in encoded.items()}, **(values or {})}),
     }
