@@ -31,6 +31,7 @@ START_TIMEOUT = 30.0  # seconds from the start of the process to its first answe
 STOP_TIMEOUT = 3.0  # seconds between asking and killing
 LOG_TAIL = 4000  # characters of the log that an error carries
 POLL = 0.02  # seconds
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the host may name a proxy
 
 
 class EmulatorError(Exception):
@@ -97,6 +98,8 @@ class Emulator:
             time.sleep(POLL)
         process.kill()
         process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
         tail = (home / "emulator.log").read_text(errors="replace")[-LOG_TAIL:]
         raise EmulatorNotStarted(f"no answer from the emulator in {home} (exit {process.returncode}):\n{tail}")
 
@@ -215,7 +218,7 @@ def _read_state(path: Path) -> tuple[int, int] | None:
 
 def _answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/ready", timeout=2) as response:
+        with _DIRECT.open(f"http://127.0.0.1:{port}/_ministack/ready", timeout=2) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -25,6 +25,8 @@ ORDER = (
     "sam_parameters",
     "iam_requests",
     "sqs_move_tasks",
+    "ssm_parameters",
+    "tagged_resources",
 )
 """Applied in this order: a later mend may rely on what an earlier one put in place."""
 

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from ministack.core import iam_actions, iam_evaluator
 
-from local.emulator.mends import hook
+from local.emulator.mends import hook, sqs_move_tasks
 
 _QUALIFIED = {"InvokeFunction", "GetFunction", "GetFunctionConfiguration", "PutProvisionedConcurrencyConfig",
               "GetProvisionedConcurrencyConfig", "DeleteProvisionedConcurrencyConfig"}
@@ -63,7 +63,8 @@ def _action(service: str, method: str, path: str, *rest: Any) -> str | None:
 def _resource(service: str, method: str, path: str, *rest: Any) -> str:
     """``rest`` is headers, body, query, region, account."""
     stock: str = _stock_resource(service, method, path, *rest)
-    finder = {"lambda": _lambda, "logs": _logs, "events": _events, "ecs": _ecs, "scheduler": _scheduler}.get(service)
+    finder = {"lambda": _lambda, "logs": _logs, "events": _events, "ecs": _ecs, "scheduler": _scheduler,
+              "sqs": _sqs}.get(service)
     if finder is None:
         return stock
     headers, body, query, region, account = rest
@@ -126,6 +127,12 @@ def _scheduler(call: Call) -> str:
     if parts[0] == "tags" and len(parts) > 1:
         return "/".join(parts[1:])
     return "*" if call.operation.startswith("List") else call.stock
+
+
+def _sqs(call: Call) -> str:
+    if call.operation == "CancelMessageMoveTask":
+        return sqs_move_tasks.source_of(str(call.data.get("TaskHandle"))) or "*"
+    return str(call.data["SourceArn"]) if call.data.get("SourceArn") else call.stock
 
 
 def _enforce(access_key: str, action: str, service: str, region: str, **named: Any) -> Any:

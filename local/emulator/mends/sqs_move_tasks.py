@@ -67,6 +67,11 @@ def sources(queue_arn: str) -> list[dict[str, Any]]:
     return found
 
 
+def source_of(handle: str) -> str | None:
+    """The ARN of the queue that the task with this handle empties."""
+    return next((task.source for history in _tasks.values() for task in history if task.handle == handle), None)
+
+
 def _start(data: dict[str, Any], _url: str) -> dict[str, Any]:
     source, destination = data.get("SourceArn") or "", data.get("DestinationArn") or None
     queue = _existing(source)

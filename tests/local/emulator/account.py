@@ -19,6 +19,8 @@ from local.emulator.control import ACCOUNT, REGION, Emulator
 
 T = TypeVar("T")
 
+SESSION: Any = boto3.Session()  # one, because a session parses the model of each service anew
+
 RECORDER = """
 import json, os
 
@@ -63,11 +65,11 @@ class Account:
         given = credentials or {"AccessKeyId": ACCOUNT, "SecretAccessKey": "test"}
         key = (service, given["AccessKeyId"])
         if key not in self.clients:
-            self.clients[key] = boto3.Session(
+            self.clients[key] = SESSION.client(
+                service, endpoint_url=self.emulator.endpoint, region_name=REGION,
                 aws_access_key_id=given["AccessKeyId"], aws_secret_access_key=given["SecretAccessKey"],
-                aws_session_token=given.get("SessionToken"), region_name=REGION,
-            ).client(service, endpoint_url=self.emulator.endpoint,
-                     config=Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=30))
+                aws_session_token=given.get("SessionToken"),
+                config=Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=30))
         return self.clients[key]
 
     def name(self, kind: str) -> str:

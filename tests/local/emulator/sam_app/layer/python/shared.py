@@ -1,2 +1,2 @@
-def greeting(word):
+def greeting(word: str) -> str:
     return f"hello {word}"
