@@ -190,7 +190,7 @@ def _names(only: object) -> list[str]:
 def _list(group: str, **having: str) -> list[str]:
     try:
         pages = client("scheduler").get_paginator("list_schedules").paginate(GroupName=group, **having)
-        return [f"{group}/{schedule['Name']}" for page in pages for schedule in page["Schedules"]]
+        return sorted(f"{group}/{schedule['Name']}" for page in pages for schedule in page["Schedules"])
     except AwsError as error:
         translate(error, f"schedule group {group}")
 
