@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from selfheal.runbook import fits
 from selfheal_build.runbooks import RunbooksInvalid, compile_folder, write
 from selfheal_build.runbooks.__main__ import main
-from selfheal_build.runbooks.cron import wrong_with
+from selfheal_build.runbooks.cron import moments, wrong_with
 from selfheal_build.runbooks.document import MAX_BYTES, read
 from selfheal_build.runbooks.patterns import common_name
 
@@ -544,7 +544,7 @@ exempt: [cron, {function: shop-old, alias: live}]
 checks: [{queue: dlq}, {queue: {target: dlq, at_most: 3}}, {queue: {queue: other}}]
 sweeps:
   - {name: all, at: "45  8 ? * MON-FRI *"}
-  - {name: some, at: 0 16 L * ? 2026-2030, checks: [{flag: {target: flag, value: any}}]}
+  - {name: some, at: 0 16 28 * ? 2026-2030, checks: [{flag: {target: flag, value: any}}]}
 """
     system = compiled(tmp_path, HEAD + RESPONSE + more)
 
@@ -571,10 +571,17 @@ sweeps:
         {"queue": {"queue": "other"}},
     ]
     assert system["sweeps"] == [
-        {"name": "all", "at": "45 8 ? * MON-FRI *", "timezone": "Asia/Kolkata", "checks": system["checks"]},
+        {
+            "name": "all",
+            "at": "45 8 ? * MON-FRI *",
+            "when": moments("45 8 ? * MON-FRI *"),
+            "timezone": "Asia/Kolkata",
+            "checks": system["checks"],
+        },
         {
             "name": "some",
-            "at": "0 16 L * ? 2026-2030",
+            "at": "0 16 28 * ? 2026-2030",
+            "when": moments("0 16 28 * ? 2026-2030"),
             "timezone": "Asia/Kolkata",
             "checks": [{"flag": {"parameter": "/shop/enabled", "value": "any"}}],
         },
@@ -719,11 +726,6 @@ class TestCron:
             "45 8 ? * MON-FRI *",
             "0/15 * * * ? *",
             "*/5 0-6,12 1,15 JAN,jul ? 2026",
-            "0 0 L * ? *",
-            "0 0 LW 1-3 ? *",
-            "0 0 15W * ? *",
-            "0 0 ? * 6L *",
-            "0 0 ? * TUE#2 *",
             "0 0 ? * 2-6 2026-2030",
         ],
     )
@@ -740,11 +742,13 @@ class TestCron:
             ("60 8 ? * * *", "the minutes goes from 0 to 59"),
             ("0 24 ? * * *", "the hours goes from 0 to 23"),
             ("0 8 32 * ? *", "the day of month goes from 1 to 31"),
-            ("0 8 0W * ? *", "the day of month goes from"),
+            ("0 8 L * ? *", "the day of month goes from"),
+            ("0 8 15W * ? *", "the day of month goes from"),
+            ("0 8 ? * 6L *", "the day of week goes from"),
             ("0 8 ? 13 * *", "the month goes from 1 to 12 or JAN to DEC"),
             ("0 8 ? * 0 *", "the day of week goes from 1 to 7 or SUN to SAT"),
             ("0 8 ? * MON/2 *", "the day of week takes no `/`"),
-            ("0 8 ? * MON#6 *", "the day of week goes from"),
+            ("0 8 ? * MON#2 *", "the day of week goes from"),
             ("0 8 ? * * 1969", "the year goes from 1970 to 2199"),
             ("0 8 ? * FRI-MON *", "`FRI-MON` runs backwards; write it as a list with commas"),
             ("0/0 8 ? * * *", "after `/` stands a number from 1 to 59"),
@@ -757,6 +761,24 @@ class TestCron:
     )
     def test_wrong(self, text: str, message: str) -> None:
         assert message in wrong_with(text)
+
+    @pytest.mark.parametrize(
+        ("text", "field", "numbers"),
+        [
+            ("45 8 ? * MON-FRI *", "weekdays", [2, 3, 4, 5, 6]),
+            ("45 8 ? * MON-FRI *", "days", None),
+            ("45 8 ? * MON-FRI *", "minutes", [45]),
+            ("*/20 * * * ? *", "minutes", [0, 20, 40]),
+            ("*/20 * * * ? *", "hours", list(range(24))),
+            ("5/20 8 * * ? *", "minutes", [5, 25, 45]),
+            ("10-14/2,1 8 * * ? *", "minutes", [1, 10, 12, 14]),
+            ("0 8 1,15 JAN,jul ? 2026-2027", "months", [1, 7]),
+            ("0 8 1,15 JAN,jul ? 2026-2027", "years", [2026, 2027]),
+            ("0 8 ? * 1,SAT *", "weekdays", [1, 7]),
+        ],
+    )
+    def test_moments(self, text: str, field: str, numbers: list[int] | None) -> None:
+        assert moments(text)[field] == numbers
 
 
 PATTERN = st.text(alphabet="ab*?", max_size=5)

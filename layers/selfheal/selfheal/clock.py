@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from selfheal import incident_store, record
+from selfheal import incident_store, record, sweeps
 from selfheal.alarm import from_description
 from selfheal.errors import Unreadable
 from selfheal.guards.alarm import read_alarms
@@ -27,12 +27,13 @@ MAX_ASKS = 20
 
 
 def tick(respond: Respond) -> dict[str, Any]:
-    """Advance every incident that is due; answers how many were open, due and advanced."""
+    """Advance every incident and start every sweep that is due; answers what was open, due and done."""
     now = respond.now()
     incidents = list(incident_store.all_open(respond.ledger))
     due = [incident for incident in incidents if incident.due is None or incident.due <= now]
     decisions = [_advance_one(respond, incident, now) for incident in _with_fresh_alarms(due)]
-    return {"open": len(incidents), "due": len(due), "decisions": decisions}
+    swept = sweeps.start_due(respond.ledger, respond.runbooks, respond.start, now)
+    return {"open": len(incidents), "due": len(due), "decisions": decisions, "sweeps": swept}
 
 
 def _with_fresh_alarms(incidents: list[Incident]) -> list[Incident]:

@@ -12,6 +12,7 @@
     CHANGE                 <key>#<id>    what an action changed and nobody has undone yet
     APPROVAL               <id>          a step that waits for a person
     PAUSE                  *|<system>|<incident>   who paused what until when
+    SWEEP                  <system>|<name>  until when its moments have been swept
     RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident
 
 Documents are JSON text in `doc`; only what a condition needs is an attribute of its own. `expires` (epoch seconds) is

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from selfheal.calendar import When, read_when
 from selfheal.catalogue import ACTIONS, Entry
 from selfheal.errors import Misconfigured, Refused
 from selfheal.refusal import Refusal
@@ -88,10 +89,11 @@ class Response:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Health checks at set times: `at` is a cron of six fields in `timezone`."""
+    """Health checks at set times: `at` is a cron of six fields in `timezone`, `when` what it means."""
 
     name: str
     at: str
+    when: When
     timezone: str
     checks: tuple[Mapping[str, Any], ...]
 
@@ -230,7 +232,8 @@ def _runbook(document: Mapping[str, Any]) -> Runbook:
         responses=tuple(_response(document["system"], response) for response in document["responses"]),
         checks=tuple(document["checks"]),
         sweeps=tuple(
-            Sweep(sweep["name"], sweep["at"], sweep["timezone"], tuple(sweep["checks"])) for sweep in document["sweeps"]
+            Sweep(sweep["name"], sweep["at"], read_when(sweep["when"]), sweep["timezone"], tuple(sweep["checks"]))
+            for sweep in document["sweeps"]
         ),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from selfheal.target import read_target
 
-from . import rules
+from . import cron, rules
 from .document import Document, read
 from .models import DEFAULT_SETTLE_S, ResponsePart, RunbookPart
 from .patterns import common_name
@@ -148,6 +148,7 @@ def _system(source: Source) -> dict[str, Any]:
             {
                 "name": sweep.name,
                 "at": sweep.at,
+                "when": cron.moments(sweep.at),
                 "timezone": runbook.timezone,
                 "checks": [rules.written_check(check, runbook) for check in sweep.checks or runbook.checks],
             }

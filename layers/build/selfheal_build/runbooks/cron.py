@@ -1,7 +1,8 @@
 """The six fields of EventBridge Scheduler's cron: minutes, hours, day of month, month, day of week, year.
 
 Source: Scheduler User Guide, "Schedule types" (cron-based schedules). Days of the week count from 1 = SUN. What the
-guide leaves open (a range that runs backwards, such as FRI-MON) is refused.
+guide leaves open (a range that runs backwards, such as FRI-MON) is refused, and so is what a set of numbers cannot say
+(L, W and #: the last day, the nearest weekday, the n-th Friday): the clock of selfheal reads sets.
 """
 
 from __future__ import annotations
@@ -46,6 +47,19 @@ class _Field:
             return f"`{part}` runs backwards; write it as a list with commas"
         return ""
 
+    def numbers(self, text: str) -> list[int] | None:
+        """The numbers that a right field stands for, sorted; None for any."""
+        if text in {"*", "?"}:
+            return None
+        return sorted({number for part in text.split(",") for number in self._numbers(part)})
+
+    def _numbers(self, part: str) -> range:
+        base, slash, step = part.partition("/")
+        first, dash, last = (str(self.low), "-", str(self.high)) if base == "*" else base.partition("-")
+        low = self._number(first) or 0
+        high = (self._number(last) or 0) if dash else (self.high if slash else low)
+        return range(low, high + 1, int(step) if slash else 1)
+
     def _number(self, text: str) -> int | None:
         if text.upper() in self.names:
             return self.names.index(text.upper()) + self.low
@@ -57,9 +71,9 @@ class _Field:
 _FIELDS = (
     _Field("minutes", 0, 59),
     _Field("hours", 0, 23),
-    _Field("day of month", 1, 31, special=r"\?|L|LW|([1-9]|[12][0-9]|3[01])W"),
+    _Field("day of month", 1, 31, special=r"\?"),
     _Field("month", 1, 12, _MONTHS),
-    _Field("day of week", 1, 7, _DAYS, special=r"(?i)\?|L|([1-7]|SUN|MON|TUE|WED|THU|FRI|SAT)(L|#[1-5])", steps=False),
+    _Field("day of week", 1, 7, _DAYS, special=r"\?", steps=False),
     _Field("year", 1970, 2199),
 )
 
@@ -76,3 +90,18 @@ def wrong_with(text: str) -> str:
         return "exactly one of day of month (third) and day of week (fifth) must be `?`"
     found = [wrong for field, part in zip(_FIELDS, parts, strict=True) if (wrong := field.wrong(part))]
     return "; ".join(found)
+
+
+def moments(text: str) -> dict[str, list[int] | None]:
+    """The compiled form of a right cron text: the numbers of each field, None for any. Minutes and hours in full."""
+    minutes, hours, days, months, weekdays, years = (
+        field.numbers(part) for field, part in zip(_FIELDS, text.split(), strict=True)
+    )
+    return {
+        "minutes": list(range(60)) if minutes is None else minutes,
+        "hours": list(range(24)) if hours is None else hours,
+        "days": days,
+        "months": months,
+        "weekdays": weekdays,
+        "years": years,
+    }

@@ -1,0 +1,60 @@
+"""Sweeps: the clock starts the health checks whose time has come, and catches up on those that were missed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from selfheal import ledger as table
+from selfheal.calendar import latest
+from selfheal.errors import SelfhealError
+from selfheal.ledger import Ledger, Lost
+from selfheal.observability import logger
+from selfheal.runbook import Runbook, Runbooks, Sweep
+from selfheal.words import Mode, Origin
+
+
+def start_due(ledger: Ledger, runbooks: Runbooks, start: Callable[[dict[str, Any]], None], now: float) -> list[str]:
+    """Start every sweep that is due; answers their names. Raises LedgerUnavailable.
+
+    Started first and recorded afterwards: a crash in between starts it again under the same action_id, which is idle.
+    """
+    done = {item["sk"]: float(item["swept_until"]) for item in ledger.query("SWEEP")}
+    started = []
+    for runbook in runbooks.runbooks:
+        for sweep in runbook.sweeps:
+            name = f"{runbook.system}|{sweep.name}"
+            moment = latest(sweep.when, sweep.timezone, runbook.holidays, now)
+            if name not in done:
+                _record(ledger, name, now)  # a new sweep has missed nothing
+            elif moment is not None and moment > done[name] and _start(runbook, sweep, moment, start):
+                _record(ledger, name, moment)
+                started.append(name)
+    return started
+
+
+def _start(runbook: Runbook, sweep: Sweep, moment: float, start: Callable[[dict[str, Any]], None]) -> bool:
+    event = {
+        "action": "check_health",
+        "action_id": f"sweep.{runbook.system}.{sweep.name}.{moment:.0f}",
+        "target": {"system": runbook.system},
+        "options": {"checks": list(sweep.checks)},
+        "mode": Mode.ACT.value,
+        "origin": Origin.SWEEP.value,
+        "system": runbook.system,
+        "reason": sweep.name,
+    }
+    try:
+        start(event)
+    except SelfhealError as error:
+        logger.error("sweep not started; the next tick tries again", sweep=sweep.name, cause=str(error))
+        return False
+    return True
+
+
+def _record(ledger: Ledger, name: str, until: float) -> None:
+    condition = "attribute_not_exists(pk) OR swept_until < :until"
+    try:
+        ledger.write(table.put("SWEEP", name, {}, condition, {"until": until}, swept_until=until))
+    except Lost:
+        logger.info("sweep recorded by another tick", sweep=name)
