@@ -67,6 +67,7 @@ EMPTY_RECEIVES = 2
 LOOK_BATCHES = 5
 """Batches looked through for the canary before the rest is sent: 50 messages."""
 MAX_IDLE_RUNS = 5
+"""In a row, in which nothing could be taken; the clock starts one a minute."""
 MAX_SHOWN = 20
 CLOCKS_DIFFER_S = 5
 
@@ -84,7 +85,7 @@ class DrainDlq(Action):
         super().__init__(remaining_s)
         self._deadline = time.monotonic() + remaining_s - min(RESERVE_S, remaining_s / 2)
         self._held: dict[str, str] = {}
-        self._to_delete: dict[str, str] = {}
+        self._to_delete: set[str] = set()
         self._stays: dict[str, Stay] = {}
         self._blocked_groups: set[str] = set()
         self._shown: list[dict[str, str]] = []
@@ -148,7 +149,7 @@ class DrainDlq(Action):
             progress = self._drain(queue, record, progress, request, change.plan)
         finally:
             self._let_go(queue)
-        return self._evidence(progress, change.plan)
+        return progress.evidence if progress.is_over else self._evidence(progress, change.plan)
 
     def verify(self, request: Request, change: Change) -> Verification:
         """What the record says; the queue's own counts are approximate and others write into it as well."""
@@ -163,7 +164,7 @@ class DrainDlq(Action):
             return Verification(
                 Verdict.DOES_NOT_HOLD, detail=f"stopped, {evidence['stopped']} ({told})", evidence=evidence
             )
-        if left.get(Stay.SENT_OR_NOT):
+        if progress.unclear or left.get(Stay.SENT_OR_NOT):
             return Verification(Verdict.UNKNOWN, detail=f"{Stay.SENT_OR_NOT.sentence} ({told})", evidence=evidence)
         if not taken:
             return Verification(Verdict.DOES_NOT_HOLD, detail=f"no message could be taken ({told})", evidence=evidence)
@@ -195,9 +196,8 @@ class DrainDlq(Action):
         taken_before, look = progress.taken, 1
         while not self._is_late():
             if progress.phase is Phase.CANARY and progress.taken >= plan["canary"]:
-                self._let_go(queue)
-                until = time.time() + plan["way"].get("watch_s", MARGIN_S)
-                progress = record.advance(progress, phase=Phase.WATCH, watch_until=until)
+                self._put_back_unjudged(queue)
+                progress = record.advance(progress, phase=Phase.WATCH, watch_until=_watch_until(plan))
             if progress.phase is Phase.WATCH:
                 if not self._wait_until(progress.watch_until):
                     return progress
@@ -210,15 +210,26 @@ class DrainDlq(Action):
             if progress.phase is Phase.WATCH:
                 progress, look = record.advance(progress, phase=Phase.REST), 1
             for letter in letters:
-                if self._is_late() or progress.taken >= self._most(progress, plan):
+                if self._is_late():
                     break
-                progress = self._handle(letter, known[letter.message_id], record, progress, plan)
-            self._delete(queue)
-            if progress.phase is Phase.REST and progress.taken >= plan["limit"]:
+                if progress.taken < self._most(progress, plan) or known[letter.message_id].fate in self._open_fates:
+                    progress = self._handle(letter, known[letter.message_id], record, progress, plan)
+            progress = self._delete(queue, record, progress)
+            if progress.phase is Phase.REST and plan["limit"] <= progress.taken == progress.deleted:
                 return self._finish(record, progress, plan)
             if self._has_seen_all():
                 return self._end_of_queue(queue, record, progress, plan, idle=progress.taken == taken_before)
-        return progress
+        return self._pause(record, progress, plan, idle=progress.taken == taken_before)
+
+    @property
+    def _done_fates(self) -> tuple[Fate, ...]:
+        """Nothing is left to do for such a message but to delete it."""
+        return (Fate.SENT,) if self.sends else (Fate.SENT, Fate.ARCHIVED)
+
+    @property
+    def _open_fates(self) -> tuple[Fate, ...]:
+        """Such a message is looked after even when no further one may be taken."""
+        return (*self._done_fates, Fate.CLAIMED, Fate.UNKNOWN) if self.sends else self._done_fates
 
     @staticmethod
     def _most(progress: Progress, plan: Mapping[str, Any]) -> int:
@@ -248,8 +259,8 @@ class DrainDlq(Action):
         self, letter: DeadLetter, known: Known, record: ReplayRecord, progress: Progress, plan: Mapping[str, Any]
     ) -> Progress:
         """Everything for one letter. In each line before `sent` the letter is still in the queue."""
-        if known.fate is Fate.SENT:  # sent by an earlier run, and the delete did not stick
-            self._to_delete[letter.message_id] = letter.receipt
+        if known.fate in self._done_fates:  # by an earlier run, and the delete did not stick
+            self._to_delete.add(letter.message_id)
             return progress
         if known.fate is Fate.CLAIMED and self.sends:  # by a run that died around its send
             record.unknown(letter)
@@ -285,7 +296,7 @@ class DrainDlq(Action):
         archive(letter, plan["queue"])
         if not self.sends:
             progress = record.archived(letter, known.fate, progress)
-            self._to_delete[letter.message_id] = letter.receipt
+            self._to_delete.add(letter.message_id)
             return progress
         self._pace(plan["per_second"])
         progress = record.claim(letter, progress)
@@ -297,8 +308,8 @@ class DrainDlq(Action):
             else:
                 record.unknown(letter)
             translate(error, f"sending message {letter.message_id}")
-        record.sent(letter, sent_as)
-        self._to_delete[letter.message_id] = letter.receipt
+        progress = record.sent(letter, sent_as, progress)
+        self._to_delete.add(letter.message_id)
         return progress
 
     # -- ends ---------------------------------------------------------------------------------------------------------
@@ -318,11 +329,17 @@ class DrainDlq(Action):
         self, queue: Queue, record: ReplayRecord, progress: Progress, plan: Mapping[str, Any], *, idle: bool
     ) -> Progress:
         """Nothing new is visible. What another consumer, or a run that was killed, still hides is waited for."""
-        accounted = progress.taken + len(self._stays) >= plan["counts"]["total"]
-        hidden = 0 if accounted else queue.attributes().counts.in_flight - len(self._stays)
-        if hidden <= 0 or progress.idle_runs >= MAX_IDLE_RUNS:
-            if progress.phase is Phase.CANARY and progress.taken:
-                return record.advance(progress, phase=Phase.WATCH, watch_until=time.time() + plan["way"]["watch_s"])
+        accounted = progress.deleted + len(self._stays) >= plan["counts"]["total"]
+        hidden = 0 if accounted else queue.attributes().counts.in_flight - len(self._held)
+        if hidden > 0:
+            return self._pause(record, progress, plan, idle=idle)
+        if progress.phase is Phase.CANARY and progress.taken:
+            return record.advance(progress, phase=Phase.WATCH, watch_until=_watch_until(plan))
+        return self._finish(record, progress, plan)
+
+    def _pause(self, record: ReplayRecord, progress: Progress, plan: Mapping[str, Any], *, idle: bool) -> Progress:
+        """Until the next run; a drain that only ever waits comes to an end as well."""
+        if idle and progress.idle_runs >= MAX_IDLE_RUNS:
             return self._finish(record, progress, plan)
         return record.advance(progress, idle_runs=progress.idle_runs + 1 if idle else 0)
 
@@ -331,6 +348,7 @@ class DrainDlq(Action):
         evidence: dict[str, Any] = {
             "counted": plan["counts"],
             "taken": progress.taken,
+            "unclear": progress.unclear,
             "left": dict(left),
             "left_total": sum(left.values()),
             "shown": self._shown,
@@ -363,17 +381,30 @@ class DrainDlq(Action):
             time.sleep(self._next_send - now)
         self._next_send = max(now, self._next_send) + 1 / per_second
 
-    def _delete(self, queue: Queue) -> None:
-        receipts = {message_id: self._held.get(message_id, given) for message_id, given in self._to_delete.items()}
-        self._to_delete = {}
-        if receipts:
-            self._not_deleted += queue.delete(receipts)
-            self._held = {name: receipt for name, receipt in self._held.items() if name not in receipts}
+    def _delete(self, queue: Queue, record: ReplayRecord, progress: Progress) -> Progress:
+        """What was sent or archived, with the latest receipts."""
+        if not self._to_delete:
+            return progress
+        ids, self._to_delete = self._to_delete, set()
+        failed = queue.delete({message_id: self._held[message_id] for message_id in ids})
+        self._not_deleted += failed
+        self._held = {name: receipt for name, receipt in self._held.items() if name not in ids}
+        return record.advance(progress, deleted=progress.deleted + len(ids) - len(failed))
+
+    def _put_back_unjudged(self, queue: Queue) -> None:
+        """So that they can be received again after the watch."""
+        unjudged = {name: receipt for name, receipt in self._held.items() if name not in self._stays}
+        self._held = {name: receipt for name, receipt in self._held.items() if name in self._stays}
+        self._empty = self._fruitless = 0
+        if unjudged:
+            queue.release(unjudged)
 
     def _let_go(self, queue: Queue) -> None:
-        """Delete what was sent or archived, and show the rest to others again."""
-        self._delete(queue)
+        """However the run ends: delete what was sent, and show the rest to others again."""
+        gone, self._to_delete = self._to_delete, set()
         held, self._held = self._held, {}
+        if gone:
+            queue.delete({message_id: held.pop(message_id) for message_id in gone})
         if held:
             queue.release(held)
 
@@ -491,6 +522,10 @@ class RedriveDlq(DrainDlq):
 def _record(request: Request) -> ReplayRecord:
     ledger = Ledger(settings.ledger_table(), client("dynamodb"))
     return ReplayRecord(ledger, request.target["queue"], request.action_id)
+
+
+def _watch_until(plan: Mapping[str, Any]) -> float:
+    return time.time() + int(plan["way"]["watch_s"])
 
 
 def _watch_s(fails_within_s: int) -> int:

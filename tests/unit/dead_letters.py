@@ -16,8 +16,7 @@ from moto import mock_aws
 from moto.sqs.models import sqs_backends
 from selfheal.clients import client, client_once
 
-from tests.unit.aws import REGION, pretend_account
-
+REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 QUEUE = "the-alchemiser-dlq-dev"
 QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{QUEUE}"
@@ -27,7 +26,7 @@ FUNCTION = "the-alchemiser-v2-lambda-dev"
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{FUNCTION}"
 RULE_ARN = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/alchemiser-trading-events-dev/signal-generated"
 BUCKET = "selfheal-archive"
-TABLE = "selfheal-ledger"
+TABLE = "ledger"
 
 
 def text(value: str) -> dict[str, str]:
@@ -141,6 +140,7 @@ class Killed(BaseException):
 class Account:
     """Queues, a function, a bucket and a ledger; every call of the code under test passes by here."""
 
+    queue: str = QUEUE
     calls: list[str] = field(default_factory=list)
     invoked: list[str] = field(default_factory=list)
     invoke_answers: list[Exception | str] = field(default_factory=list)
@@ -155,44 +155,59 @@ class Account:
     def sqs(self) -> Any:
         return client("sqs")
 
-    def url(self, queue: str = QUEUE) -> str:
-        return str(self.sqs.get_queue_url(QueueName=queue)["QueueUrl"])
+    def url(self, queue: str = "") -> str:
+        return str(self.sqs.get_queue_url(QueueName=queue or self.queue)["QueueUrl"])
 
-    def fill(self, *letters: Mapping[str, Any], queue: str = QUEUE, **more: Any) -> list[str]:
+    def fill(self, *letters: Mapping[str, Any], queue: str = "", **more: Any) -> list[str]:
         """Put letters into a queue; their MessageIds."""
         sent = [self.sqs.send_message(QueueUrl=self.url(queue), **letter, **more) for letter in letters]
         return [str(answer["MessageId"]) for answer in sent]
 
-    def bodies(self, queue: str = QUEUE) -> list[str]:
+    def bodies(self, queue: str = "") -> list[str]:
         """What is in the queue, hidden or not, in order."""
         return [message.body for message in self._messages(queue)]
 
-    def ids(self, queue: str = QUEUE) -> list[str]:
+    def ids(self, queue: str = "") -> list[str]:
         return [message.id for message in self._messages(queue)]
 
-    def visible(self, queue: str = QUEUE) -> int:
+    def visible(self, queue: str = "") -> int:
         return sum(message.visible for message in self._messages(queue))
 
-    def show_all(self, queue: str = QUEUE) -> None:
+    def show_all(self, queue: str = "") -> None:
         """Let the visibility timeout of every message run out."""
         for message in self._messages(queue):
             message.visible_at = 0
 
     def archived(self) -> dict[str, Any]:
         """MessageId → archived document."""
-        found = client("s3").list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        found = client("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"dlq/{self.queue}/").get("Contents", [])
         read = [client("s3").get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read() for entry in found]
         return {document["message_id"]: document for document in map(json.loads, read)}
 
-    def fates(self, queue: str = QUEUE) -> dict[str, str]:
+    def fates(self, queue: str = "") -> dict[str, str]:
         """MessageId → what the ledger says became of it."""
-        prefix = f"MESSAGE#{queue}#"
+        prefix = f"MESSAGE#{queue or self.queue}#"
         items = client("dynamodb").scan(TableName=TABLE)["Items"]
         return {
             item["pk"]["S"].removeprefix(prefix): item["fate"]["S"]
             for item in items
             if item["pk"]["S"].startswith(prefix)
         }
+
+    def put_there_again(self, message: Any) -> None:
+        """A message that SQS shows again although it was deleted."""
+        message.visible_at, message.deleted = 0, False
+        sqs_backends[ACCOUNT][REGION].queues[self.queue]._messages.append(message)
+
+    def messages(self, queue: str = "") -> list[Any]:
+        """moto's own messages, hidden or not."""
+        return self._messages(queue)
+
+    def use(self, queue: str) -> None:
+        """Go on with another, empty queue."""
+        self.sqs.create_queue(QueueName=queue)
+        self.queue = queue
+        self.invoked.clear()
 
     def revive(self) -> None:
         """A new invocation, some minutes later."""
@@ -201,7 +216,7 @@ class Account:
         self.show_all()
 
     def _messages(self, queue: str) -> list[Any]:
-        return list(sqs_backends[ACCOUNT][REGION].queues[queue]._messages)
+        return list(sqs_backends[ACCOUNT][REGION].queues[queue or self.queue]._messages)
 
     # -- hooks ------------------------------------------------------------------------------------------------------
 
@@ -234,7 +249,7 @@ class Account:
             parsed["ResponseMetadata"]["RequestId"] = answer
         if model.name == "ReceiveMessage" and self.dead_letter_source:
             for message in parsed.get("Messages", []):
-                message["Attributes"]["DeadLetterQueueSourceArn"] = self.dead_letter_source
+                message.setdefault("Attributes", {})["DeadLetterQueueSourceArn"] = self.dead_letter_source
         if self.kill_at == len(self.calls) and self.kill_after:
             self.dead = True
             raise Killed
@@ -250,7 +265,7 @@ def account(monkeypatch: pytest.MonkeyPatch, *, fifo: bool = False) -> Iterator[
     """An account with the demo's dead-letter queue and everything that a drain needs."""
     monkeypatch.setenv("ARCHIVE_BUCKET", BUCKET)
     monkeypatch.setenv("LEDGER_TABLE", TABLE)
-    with pretend_account(monkeypatch), mock_aws(config={"lambda": {"use_docker": False}}):
+    with mock_aws(config={"lambda": {"use_docker": False}}):
         here = Account()
         attributes = {"FifoQueue": "true"} if fifo else {}
         client("sqs").create_queue(QueueName=f"{QUEUE}.fifo" if fifo else QUEUE, Attributes=attributes)

@@ -58,10 +58,16 @@ class Known:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a drain got. `watch_until` is in epoch seconds; `idle_runs` counts runs that found nothing to take."""
+    """How far a drain got.
+
+    Messages that it `taken` (claimed or archived), of these the `settled` (known to be sent or archived), of these the
+    `deleted`. `watch_until` is in epoch seconds; `idle_runs` counts runs that found nothing to take.
+    """
 
     phase: Phase
     taken: int = 0
+    settled: int = 0
+    deleted: int = 0
     watch_until: float = 0.0
     idle_runs: int = 0
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -70,6 +76,11 @@ class Progress:
     def is_over(self) -> bool:
         """Nothing more will be done under this action_id."""
         return self.phase in (Phase.STOPPED, Phase.DONE)
+
+    @property
+    def unclear(self) -> int:
+        """Messages of which nobody knows whether they were sent."""
+        return self.taken - self.settled
 
 
 class ReplayRecord:
@@ -89,9 +100,8 @@ class ReplayRecord:
         if item is None:
             return None
         doc = item["doc"]
-        return Progress(
-            Phase(item["phase"]), item["taken"], float(doc["watch_until"]), doc["idle_runs"], doc["evidence"]
-        )
+        counts = {name: item[name] for name in ("taken", "settled")}
+        return Progress(Phase(item["phase"]), **counts, **doc)
 
     def begin(self, phase: Phase) -> Progress:
         """Where an earlier run stopped, or a new beginning in `phase`."""
@@ -99,11 +109,12 @@ class ReplayRecord:
         if earlier is not None:
             return earlier
         progress = Progress(phase)
-        self._write(put_new(self._drain, "DRAIN", _doc(progress), phase=phase.value, taken=0, expires=self._expires))
+        counts = {"taken": 0, "settled": 0}
+        self._write(put_new(self._drain, "DRAIN", _doc(progress), phase=phase.value, expires=self._expires, **counts))
         return progress
 
     def advance(self, progress: Progress, **changes: Any) -> Progress:
-        """Record a new phase, a watch or evidence; `taken` moves with the messages only."""
+        """Record anything but `taken` and `settled`, which move together with the record of a message."""
         new = replace(progress, **changes)
         self._write(
             update(
@@ -159,7 +170,7 @@ class ReplayRecord:
             fate=Fate.CLAIMED.value,
             expires=self._expires,
         )
-        return self._taken(progress, 1, claimed)
+        return self._count(progress, claimed, taken=1)
 
     def archived(self, letter: DeadLetter, was: Fate | None, progress: Progress) -> Progress:
         """Before the delete of a message that is only archived. `was`: its fate until now."""
@@ -171,9 +182,9 @@ class ReplayRecord:
             write = put_new(self._message(letter), "MESSAGE", document, fate=done, expires=self._expires)
         else:
             write = update(self._message(letter), "MESSAGE", {"fate": done}, "fate = :was", {"was": was.value})
-        return self._taken(progress, 1, write)
+        return self._count(progress, write, taken=1, settled=1)
 
-    def sent(self, letter: DeadLetter, sent_as: str) -> None:
+    def sent(self, letter: DeadLetter, sent_as: str, progress: Progress) -> Progress:
         """After the send. `sent_as`: the Lambda request id or MessageId that it would have if it came back."""
         now = self._now()
         document = {"message_id": letter.message_id, "action_id": self._action_id, "sent_as": sent_as}
@@ -186,12 +197,12 @@ class ReplayRecord:
         )
         marks = dict.fromkeys(mark for mark in (sent_as, letter.fingerprint) if mark)
         notes = [put(self._replayed(mark), "REPLAYED", document, sent_at=now, expires=self._expires) for mark in marks]
-        self._write(done, *notes)
+        return self._count(progress, done, *notes, settled=1)
 
     def not_sent(self, letter: DeadLetter, progress: Progress) -> Progress:
         """The send was refused for certain: the claim is taken back."""
         withdrawn = delete(self._message(letter), "MESSAGE", "fate = :claimed", {"claimed": Fate.CLAIMED.value})
-        return self._taken(progress, -1, withdrawn)
+        return self._count(progress, withdrawn, taken=-1)
 
     def unknown(self, letter: DeadLetter) -> None:
         """Nobody can tell whether it was sent."""
@@ -209,11 +220,13 @@ class ReplayRecord:
             if (error.reasons[0] or {}).get("fate") != Fate.UNKNOWN.value:
                 raise self._another_run() from error
 
-    def _taken(self, progress: Progress, change: int, write: Write) -> Progress:
-        """The message and the count of the drain, together or not at all: `limit` holds across killed runs."""
-        new = replace(progress, taken=progress.taken + change)
-        count = update(self._drain, "DRAIN", {"taken": new.taken}, "taken = :was", {"was": progress.taken})
-        self._write(write, count)
+    def _count(self, progress: Progress, *writes: Write, taken: int = 0, settled: int = 0) -> Progress:
+        """The message and the counts of the drain, together or not at all: `limit` holds across killed runs."""
+        new = replace(progress, taken=progress.taken + taken, settled=progress.settled + settled)
+        was = {"taken": progress.taken, "settled": progress.settled}
+        now = {"taken": new.taken, "settled": new.settled}
+        counted = update(self._drain, "DRAIN", now, "taken = :taken AND settled = :settled", was)
+        self._write(*writes, counted)
         return new
 
     def _write(self, *writes: Write) -> None:
@@ -255,6 +268,7 @@ def _marks(letter: DeadLetter) -> tuple[str, ...]:
 
 def _doc(progress: Progress) -> dict[str, Any]:
     return {
+        "deleted": progress.deleted,
         "watch_until": progress.watch_until,
         "idle_runs": progress.idle_runs,
         "evidence": dict(progress.evidence),
