@@ -40,6 +40,8 @@ from selfheal.words import Direction, Verdict
 ON, OFF = "ENABLED", "DISABLED"
 VERBS = {ON: "enable", OFF: "disable"}
 DATES = ("StartDate", "EndDate")
+LONGEST_INPUT_KEPT = 4096
+"""Characters. Scheduler allows inputs of 256 KB, and the plan must fit into one item of the ledger (400 KB)."""
 
 
 class SwitchSchedule(Action):
@@ -89,7 +91,7 @@ class SwitchSchedule(Action):
             summary=_summary(turning, ended, gone),
             before=image,
             after={**image, **turning},
-            plan={"schedules": {key: schedules[key] for key in turning}},
+            plan={"schedules": {key: _brief(schedules[key]) for key in turning}},
         )
 
     def apply(self, request: Request, change: Change) -> Mapping[str, Any]:
@@ -124,7 +126,7 @@ class SwitchSchedule(Action):
         after, wrong, waiting = dict(change.after), {}, []
         for key, planned in change.plan["schedules"].items():
             try:
-                now = _read(key)
+                now = _brief(_read(key))
             except TargetNotFound:
                 if change.after[key] == ON:
                     wrong[key] = "it is gone"
@@ -213,13 +215,25 @@ def _plain(value: Any) -> Any:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
 
+def _brief(schedule: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with the digest of a long input in its place: enough to see whether it changed. What is written is
+    always what was read right before, never what was recorded."""
+    target = schedule["document"].get("Target", {})
+    text = target.get("Input", "")
+    if len(text) <= LONGEST_INPUT_KEPT:
+        return dict(schedule)
+    digest = f"{len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()}"
+    return {**schedule, "document": {**schedule["document"], "Target": {**target, "Input": digest}}}
+
+
 def _switch(key: str, planned: Mapping[str, Any], to: str, action_id: str, evidence: dict[str, Any]) -> None:
     """Read, compare, write one schedule; notes in `evidence` what a person should know."""
     now = _read(key)
-    if now["document"]["State"] == to and not _differences(now["document"], planned["document"]):
+    seen = _brief(now)
+    if seen["document"]["State"] == to and not _differences(seen["document"], planned["document"]):
         evidence.setdefault("as_wanted_before", []).append(key)
         return
-    if now != planned:
+    if seen != planned:
         raise ChangedMeanwhile(f"schedule {key} changed after it was looked at")
     document = {**now["document"], "State": to}
     start = document.get("StartDate")

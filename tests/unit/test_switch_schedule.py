@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -409,6 +410,27 @@ def test_every_field_is_sent_again_and_only_the_state_differs() -> None:
     assert 0 < len(token) <= 64
     assert token.isalnum()
     assert evidence == {"switched": [KEY]}
+
+
+def test_a_long_input_is_recorded_as_a_digest_and_sent_as_it_is() -> None:
+    has = copy.deepcopy(FULL)
+    has["Target"]["Input"] = "x" * 250_000
+
+    change = change_of(DISABLE, has)
+    document, _ = sent(DISABLE, change, has)
+
+    assert len(json.dumps(change.plan)) < 5_000
+    assert document["Target"] == has["Target"]
+    with script("scheduler") as aws:
+        aws.add_response("get_schedule", {**has, **READ_ONLY, "State": "DISABLED"}, GET)
+        assert DisableSchedule().verify(DISABLE, change).verdict is Verdict.HOLDS
+
+    other = copy.deepcopy(has)
+    other["Target"]["Input"] = "y" * 250_000
+    with script("scheduler") as aws:
+        aws.add_response("get_schedule", {**other, **READ_ONLY}, GET)
+        with pytest.raises(ChangedMeanwhile):
+            DisableSchedule().apply(DISABLE, change)
 
 
 def test_this_test_knows_every_field_of_a_schedule() -> None:

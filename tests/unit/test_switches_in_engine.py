@@ -21,9 +21,11 @@ from selfheal.request import Result
 from selfheal.words import Direction, Outcome, ResponseMode
 
 from functions.roll_back_alias.app import RollBackAlias
+from functions.switch_schedule import app as switch_schedule
 from functions.switch_schedule.app import DisableSchedule, EnableSchedule
+from functions.switch_trading import app as switch_trading
 from functions.switch_trading.app import HaltTrading
-from tests.unit.aws import ask
+from tests.unit.aws import ask, event
 
 NAME = "/algo-trading/prod/trading_enabled"
 FLAG = {"parameter": NAME}
@@ -73,6 +75,26 @@ def act(world: World, action: Action, target: dict[str, Any], action_id: str, **
 
 def undo(world: World, action: Action, target: dict[str, Any], of: str, **more: Any) -> Result:
     return act(world, action, target, f"{of}.undo", undo_of=of, origin="undo", **more)
+
+
+# -- as deployed -------------------------------------------------------------------------------------------------
+
+
+def test_the_event_files_plan_and_change_nothing(ledger: Ledger, lambda_context: Any) -> None:
+    ssm, scheduler = client("ssm"), client("scheduler")
+    payloads = {name: event(name) for name in ("switch_trading", "switch_schedule")}
+    flag = payloads["switch_trading"]["target"]["parameter"]
+    ssm.put_parameter(Name=flag, Value="true", Type="String")
+    daily = payloads["switch_schedule"]["target"]
+    scheduler.create_schedule(**document(daily["schedule"], "ENABLED", GroupName=daily["group"]))
+
+    trading = switch_trading.lambda_handler(payloads["switch_trading"], lambda_context)
+    schedule = switch_schedule.lambda_handler(payloads["switch_schedule"], lambda_context)
+
+    assert (trading["outcome"], trading["after"]) == ("planned", {"value": "false"})
+    assert (schedule["outcome"], schedule["direction"]) == ("planned", "safe")
+    assert ssm.get_parameter(Name=flag)["Parameter"]["Value"] == "true"
+    assert scheduler.get_schedule(Name=daily["schedule"])["State"] == "ENABLED"
 
 
 # -- the flag ----------------------------------------------------------------------------------------------------
