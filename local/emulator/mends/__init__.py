@@ -27,6 +27,7 @@ ORDER = (
     "sqs_move_tasks",
     "ssm_parameters",
     "tagged_resources",
+    "codedeploy",
 )
 """Applied in this order: a later mend may rely on what an earlier one put in place."""
 

@@ -13,6 +13,7 @@ from tests.local.emulator import (
     test_alarm_actions,
     test_alarm_evaluation,
     test_cloudformation,
+    test_codedeploy,
     test_eventbridge_targets,
     test_iam_requests,
     test_lambda_async,
@@ -86,6 +87,10 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
     "ssm_parameters": (
         test_ssm_parameters.test_pattern_and_type_bind_every_writer,
         test_ssm_parameters.test_history_names_the_writer,
+    ),
+    "codedeploy": (
+        test_codedeploy.test_stop_with_rollback_is_a_deployment_of_its_own,
+        test_codedeploy.test_template_may_have_an_application_and_a_group,
     ),
     "tagged_resources": (test_tagged_resources.test_tagged_resources_are_found_by_type_and_tag,),
 }
