@@ -193,7 +193,9 @@ class PythonEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.get('Runtime', 'python3.13')}",
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-            **lambda_svc._runtime_env_vars(config),
+            # a laptop has no /opt to mount layers at: a variable that names a file there means the unpacked one
+            **{name: f"{layers}{value[4:]}" if value.startswith("/opt/") else value
+               for name, value in lambda_svc._runtime_env_vars(config).items()},
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_LAMBDA_FUNCTION_NAME": config["FunctionName"],
