@@ -1,0 +1,122 @@
+"""The demo system ``the-alchemiser-v2-dev``: its names, its releases, its work, and what state it is in."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local.account import Account
+from local.emulator.environments import REPOSITORY
+
+NAME = "the-alchemiser-v2-dev"
+FUNCTION = "the-alchemiser-v2-lambda-dev"
+ALIAS = "live"
+SCHEDULE = "the-alchemiser-daily-trading-dev"
+QUEUE = "the-alchemiser-dlq-dev"
+FLAG = "/the-alchemiser/dev/trading_enabled"
+ORDERS = "the-alchemiser-orders-dev"
+ALARMS = (f"{NAME}-errors", f"{NAME}-duration", f"{NAME}-throttles")
+FOLDER = REPOSITORY / "local" / "systems" / NAME
+STRATEGIES = ("momentum", "rotation", "hedge")
+
+LAST_GOOD = "3"
+WITHDRAWN = "4"
+FAULTY = "5"
+"""Versions as :func:`publish_history` and :func:`publish_faulty` leave them. 4 was deleted: the one before the faulty
+one is not "current minus one"."""
+
+_DEFECT = ('quote["price"]', 'quote["last_price"]')
+"""What the faulty release changes: a field of the quotes that does not exist. It fails in test mode as well."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the resources of the system are, read from AWS's APIs. ``dead_letters`` counts all three kinds."""
+
+    flag: str
+    schedule: str
+    version: str
+    dead_letters: int
+    alarms: Mapping[str, str]
+    orders: int
+
+
+class System:
+    """The system in one account."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    # -- releases -----------------------------------------------------------------------------------------------
+
+    def publish_history(self) -> None:
+        """Three good releases and a withdrawn one; the template published the first. The alias is on the last good."""
+        for number in (2, 3, 4):
+            self._publish(_source(release=f"2026.11.{number - 1}"))
+        self._point_alias_to(LAST_GOOD)
+        self.account.client("lambda").delete_function(FunctionName=FUNCTION, Qualifier=WITHDRAWN)
+
+    def publish_faulty(self) -> str:
+        """The release that fails, live at once: without a canary. Answers its version."""
+        version = self._publish(_source(release="2026.11.4", defect=_DEFECT))
+        self._point_alias_to(version)
+        return version
+
+    def _publish(self, source: str) -> str:
+        client = self.account.client("lambda")
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content:
+            content.writestr("app.py", source)
+        published = client.update_function_code(FunctionName=FUNCTION, ZipFile=archive.getvalue(), Publish=True)
+        return str(published["Version"])
+
+    def _point_alias_to(self, version: str) -> None:
+        self.account.client("lambda").update_alias(FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=version)
+
+    # -- work ---------------------------------------------------------------------------------------------------
+
+    def trade(self, strategy: str, day: str) -> dict[str, Any]:
+        """One run of a strategy, and its answer (``errorMessage`` in it when it failed)."""
+        answer = self.account.client("lambda").invoke(
+            FunctionName=FUNCTION, Qualifier=ALIAS, Payload=json.dumps({"strategy": strategy, "day": day}))
+        result: dict[str, Any] = json.loads(answer["Payload"].read())
+        return result
+
+    def trade_later(self, strategy: str, day: str) -> None:
+        """The same as the schedule does it: asynchronously, so that a failure becomes a dead letter."""
+        self.account.client("lambda").invoke(
+            FunctionName=FUNCTION, Qualifier=ALIAS, InvocationType="Event",
+            Payload=json.dumps({"strategy": strategy, "day": day}))
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Read it all, now."""
+        client = self.account.client
+        counts = client("sqs").get_queue_attributes(QueueUrl=self.queue_url(), AttributeNames=["All"])["Attributes"]
+        described = client("cloudwatch").describe_alarms(AlarmNames=list(ALARMS))["MetricAlarms"]
+        return State(
+            flag=client("ssm").get_parameter(Name=FLAG)["Parameter"]["Value"],
+            schedule=client("scheduler").get_schedule(Name=SCHEDULE)["State"],
+            version=client("lambda").get_alias(FunctionName=FUNCTION, Name=ALIAS)["FunctionVersion"],
+            dead_letters=sum(int(value) for name, value in counts.items() if name.startswith("ApproximateNumberOf")),
+            alarms={alarm["AlarmName"]: alarm["StateValue"] for alarm in described},
+            orders=client("dynamodb").scan(TableName=ORDERS, Select="COUNT", ConsistentRead=True)["Count"],
+        )
+
+    def queue_url(self) -> str:
+        """Of the dead-letter queue."""
+        return self.account.queue_url(QUEUE)
+
+
+def _source(release: str, defect: tuple[str, str] | None = None) -> str:
+    source = (FOLDER / "function" / "app.py").read_text()
+    for old, new in (('RELEASE = "2026.11.0"', f'RELEASE = "{release}"'), *([defect] if defect else [])):
+        if old not in source:
+            raise ValueError(f"the demo's function has no {old} to change")
+        source = source.replace(old, new)
+    return source
