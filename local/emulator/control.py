@@ -129,6 +129,7 @@ class Emulator:
             "AWS_PAGER": "",
             "NO_PROXY": "127.0.0.1,localhost",
             "SAM_CLI_TELEMETRY": "0",
+            "__SAM_CLI_APP_DIR": str(self.home / "sam"),  # its notes, otherwise in the home folder
             "SAM_CLI_POLL_DELAY": "0.1",
             "SAM_CLI_CHECK_FOR_UPDATES": "0",
         }
