@@ -9,6 +9,8 @@ from typing import Any
 from selfheal.errors import Refused
 from selfheal.refusal import Refusal
 
+EVERYTHING = ("pause", "*")
+"""The one field that may name more than one thing: the pause of all systems."""
 MAX_FIELD_LENGTH = 512
 """In bytes: a key of the ledger holds 1024, and has a target's and an action's name in it."""
 
@@ -81,6 +83,8 @@ def _fields(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:
         raise Refused(Refusal.BAD_TARGET, f"unknown {unknown} in target; a {kind.name} has {sorted(known)}")
     fields = {**kind.optional, **document}
     for name, value in fields.items():
+        if (name, value) == EVERYTHING:
+            continue
         nested = isinstance(kind.optional.get(name), Mapping)
         if nested and not (isinstance(value, Mapping) and all(map(_is_name, value.values()))):
             raise Refused(Refusal.BAD_TARGET, f"{name} must be an object of names")
