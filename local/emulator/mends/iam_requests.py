@@ -3,14 +3,15 @@
 Stock ministack 1.5.33 authorises GetAlias, UpdateAlias and DeleteAlias as ``lambda:ListAliases``, the reads of a
 function's concurrency as ``PutFunctionConcurrency``, and forgets a call's ``Qualifier``; takes a log group without
 the stream part, a rule of the default bus as ``rule/default/NAME``, any ECS service as its cluster, every schedule
-as one of the group ``default``; does not ask for ``iam:PassRole`` nor for the other permissions of a move task; and
-never sees ``cloudwatch:namespace``.
+as one of the group ``default``; wants a permission of its own for each batch call of SQS; does not ask for
+``iam:PassRole`` nor for the other permissions of a move task; and never sees ``cloudwatch:namespace``.
 
 AWS: https://docs.aws.amazon.com/service-authorization/latest/reference (list_awslambda, list_amazoncloudwatchlogs,
 list_amazoneventbridge, list_amazonelasticcontainerservice, list_amazoneventbridgescheduler, list_amazoncloudwatch);
 …/lambda/latest/dg/lambda-api-permissions-ref.html (a qualified call needs the qualified ARN);
-…/scheduler/latest/UserGuide/setting-up.html (PassRole); …/AWSSimpleQueueService/latest/SQSDeveloperGuide/
-sqs-configure-dead-letter-queue-redrive.html (permissions of a redrive).
+…/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html and its siblings
+(batch calls); …/scheduler/latest/UserGuide/setting-up.html (PassRole);
+…/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html (a redrive).
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def _action(service: str, method: str, path: str, *rest: Any) -> str | None:
         if operation:
             return f"lambda:{_LAMBDA_NAMES.get(operation, operation)}"
     found: str | None = _stock_action(service, method, path, *rest)
+    if service == "sqs" and found:
+        return found.removesuffix("Batch")  # one permission for both
     return found
 
 

@@ -57,6 +57,16 @@ def test_concurrency_is_read_without_the_right_to_set_it(account: Account) -> No
     refused(reader.put_function_concurrency, DENIED, FunctionName=function.name, ReservedConcurrentExecutions=0)
 
 
+def test_batch_call_of_a_queue_needs_the_permission_of_the_single_one(account: Account) -> None:
+    url, arn = account.queue()
+    entries = [{"Id": "0", "MessageBody": "x"}]
+
+    acting(account, "sqs", "sqs:SendMessage", arn).send_message_batch(QueueUrl=url, Entries=entries)
+
+    reader = acting(account, "sqs", "sqs:ReceiveMessage", arn)
+    refused(reader.send_message_batch, "AccessDenied", QueueUrl=url, Entries=entries)
+
+
 def test_log_group_is_named_with_its_streams(account: Account) -> None:
     group = f"/test/{account.name('group')}"
     account.client("logs").create_log_group(logGroupName=group)
