@@ -12,6 +12,7 @@ KEEP ?=
 
 BIN := .venv/bin
 BUILD := PYTHONPATH=layers/build $(BIN)/python -m selfheal_build
+PAGES := PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.pages
 TYPED := $(wildcard layers/selfheal/selfheal layers/build/selfheal_build functions local tests)
 
 export SAM_CLI_TELEMETRY := 0
@@ -19,7 +20,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test check format validate demo up down invoke deploy clean lock
+.PHONY: help setup build test check format validate docs demo up down invoke deploy clean lock
 .SILENT:
 
 help: ## List the targets
@@ -49,11 +50,13 @@ else
 	$(BIN)/pytest $(ARGS)
 endif
 
-check: setup ## Lint, format, types, template, runbooks, build: all that is not a test
+check: setup ## Lint, format, types, docs, template, runbooks, build: all that is not a test
 	$(BIN)/ruff check -q .
 	$(BIN)/ruff format -q --check . || { echo "error: not formatted as agreed: run make format" >&2; exit 1; }
 	echo "ruff: clean"
 	$(BIN)/mypy $(TYPED)
+	$(PAGES) check
+	echo "docs: current"
 	$(MAKE) --no-print-directory validate ARGS=
 	$(BUILD) lint
 	$(MAKE) --no-print-directory build ARGS=
@@ -65,6 +68,9 @@ validate: setup ## Check the runbooks (all, or ARGS=files) against their schema 
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks validate $(ARGS)
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks schema --check
 	echo "runbooks: valid"
+
+docs: setup ## Write the generated parts of docs/ anew
+	$(PAGES) write
 
 demo up down invoke: export PORT := $(PORT)
 demo up down invoke: export KEEP := $(KEEP)
@@ -82,7 +88,8 @@ invoke: setup ## Invoke one function on the local stack: make invoke FN=RollBack
 	$(if $(FN),,echo "error: which one? make invoke FN=RollBackAlias [EVENT=events/….json]" >&2; exit 1)
 	$(BIN)/python -m local.invoke $(FN) $(EVENT) $(ARGS)
 
-deploy: build ## Build and deploy to AWS with the settings of samconfig.toml
+deploy: setup ## Build and deploy to AWS with the settings of samconfig.toml
+	$(MAKE) --no-print-directory build ARGS=
 	$(BIN)/sam deploy $(ARGS)
 
 clean: ## Remove what was built and every cache; .venv and a running local stack stay

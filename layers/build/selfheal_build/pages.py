@@ -1,0 +1,446 @@
+"""`python -m selfheal_build.pages {write,check}`: the parts of the documentation that the code itself can tell.
+
+docs/actions.md is generated whole; in other pages the text between `<!-- generated: NAME -->` and `<!-- /generated -->`
+is. Run at the root of the repository; exit 1 when `check` finds a page that is not current.
+"""
+
+import argparse
+import ast
+import importlib
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from samcli.yamlhelper import yaml_parse
+from selfheal.action import Action
+from selfheal.catalogue import ACTIONS, Entry, Option, functions
+from selfheal.guards import chain, claim
+from selfheal.ledger import Ledger, Write
+from selfheal.refusal import Refusal
+from selfheal.request import read_request
+from selfheal.target import KINDS, Kind
+from selfheal.words import Origin
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGE = Path("layers/selfheal/selfheal")
+EVERY_ACTION = {
+    "input": ("request.py", "target.py", "record.py"),
+    "engine": ("engine.py", "calls.py"),
+    "guards": ("guards",),
+    "undo": ("restore.py",),
+}
+"""Whose refusals any action can give: the files (or folders of files) of the package that name them."""
+RESPOND = ("respond.py", "alarm.py", "alarm_shapes.py", "runbook.py")
+
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "parameter": {"parameter": "/shop/enabled"},
+    "schedule": {"schedule": "shop-nightly", "group": "shop"},
+    "schedule_group": {"schedule_group": "shop"},
+    "alias": {
+        "function": "shop-web",
+        "alias": "live",
+        "code_deploy": {"application": "shop", "deployment_group": "shop-web"},
+    },
+    "queue": {"queue": "shop-dlq", "replay_to": {"function": "shop-web", "alias": "live"}},
+    "system": {"system": "shop"},
+    "incident": {"incident": "shop-1a2b3c4d-19a9f6c2e80"},
+    "pause": {"pause": "shop"},
+}
+"""One target of each kind, with its optional fields where they matter."""
+
+TYPES = {int: "whole number", str: "text", list: "list", dict: "object", bool: "true or false"}
+
+
+# -- what the code says -------------------------------------------------------------------------------------------
+
+
+def refusals_in(path: Path) -> list[Refusal]:
+    """The members of Refusal that a file, or every file of a folder, names; in the order of the enumeration."""
+    files = sorted(path.glob("*.py")) if path.is_dir() else [path]
+    named = {
+        node.attr
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Refusal"
+    }
+    return [refusal for refusal in Refusal if refusal.name in named]
+
+
+def of_package(names: Iterable[str]) -> list[Refusal]:
+    """The refusals of several files of the package."""
+    found = {refusal for name in names for refusal in refusals_in(ROOT / PACKAGE / name)}
+    return [refusal for refusal in Refusal if refusal in found]
+
+
+def own_refusals(folder: str) -> list[Refusal]:
+    """The refusals that a function names, or the modules of the package that it imports for itself."""
+    path = ROOT / "functions" / folder / "app.py"
+    common = {name.removesuffix(".py") for names in EVERY_ACTION.values() for name in names}
+    found = {*refusals_in(path)}
+    for module in _imported(path):
+        place = ROOT / PACKAGE / module
+        if module not in common and module not in {"refusal", "handler"}:
+            found |= {*refusals_in(place if place.is_dir() else place.with_suffix(".py"))}
+    return [refusal for refusal in Refusal if refusal in found]
+
+
+def _imported(path: Path) -> list[str]:
+    """Modules of the package that a file imports, by their path without `.py`."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "selfheal":
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("selfheal."):
+            names.append(str(node.module).removeprefix("selfheal.").replace(".", "/"))
+    return names
+
+
+def directions_in(folder: str) -> set[str]:
+    """The members of Direction that a function names."""
+    tree = ast.parse((ROOT / "functions" / folder / "app.py").read_text(encoding="utf-8"))
+    return {
+        node.attr.lower()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Direction"
+    }
+
+
+def action_class(entry: Entry) -> type[Action]:
+    """The class of an action."""
+    module = importlib.import_module(f"functions.{entry.function}.app")
+    for thing in vars(module).values():
+        if isinstance(thing, type) and issubclass(thing, Action) and getattr(thing, "name", "") == entry.name:
+            return thing
+    raise LookupError(f"functions/{entry.function}/app.py has no action {entry.name}")
+
+
+def template() -> Mapping[str, Any]:
+    """template.yaml, with its intrinsic functions in their long form."""
+    document: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    return document
+
+
+def logical_id(folder: str) -> str:
+    """The name of a function in template.yaml."""
+    return "".join(word.title() for word in folder.split("_"))
+
+
+# -- docs/actions.md ----------------------------------------------------------------------------------------------
+
+INTRODUCTION = """\
+# Actions
+
+<!-- Generated by `make docs` from the catalogue, the functions and template.yaml. Edits are lost. -->
+
+A function does one or more actions, and has a role of its own. Every action is started by the same request and gives
+the same result, whoever asks: an alarm, a person, an undo. Without `mode` a request only plans.
+
+```json
+{"action": "roll_back_alias", "target": {"function": "shop-web", "alias": "live"}, "mode": "plan",
+ "requested_by": "your name", "reason": "errors since the last deployment", "options": {"to_version": "41"}}
+```
+
+`mode` is `plan` (say what would be done, and what would refuse it), `act`, or `resume` (go on with what was begun under
+the same `action_id`). The outcome is one of `acted`, `already_done`, `planned`, `refused`, `in_progress`, `failed`,
+`inconclusive`. A result that can be undone carries the request for it in `undo`.
+
+An action computes its direction from what it finds. A *safe* action stops something and loses nothing; a *risky* one is
+everything else that writes; *read* changes nothing, and no guard is asked. See [guards.md](guards.md).
+"""
+
+
+def actions_page() -> str:
+    """The whole page."""
+    resources = template()["Resources"]
+    parts = [INTRODUCTION, _overview(), _common_refusals()]
+    parts += [_function(folder, resources[logical_id(folder)]["Properties"], resources) for folder in functions()]
+    return "\n".join(parts)
+
+
+def _overview() -> str:
+    rows = [
+        [
+            f"[`{entry.name}`](#{entry.function})",
+            entry.summary,
+            _direction(entry),
+            f"yes, like `{entry.undo}`" if entry.undo and entry.undo != entry.name else "yes" if entry.undo else "no",
+            "yes" if entry.contains else "",
+            "yes" if entry.person else "",
+            "yes" if entry.paced else "",
+        ]
+        for entry in ACTIONS.values()
+    ]
+    head = ["action", "what it does", "direction", "undo", "contain", "person", "paced"]
+    return (
+        table(head, rows)
+        + "\n*contain*: may stand in the contain stage of a runbook. *person*: refused without `requested_by`, and in a"
+        "\nrunbook only with `approval: required`. *paced*: started through `LambdaPaceQueue`, at most two at a time.\n"
+    )
+
+
+def _common_refusals() -> str:
+    told = {
+        "input": "the request itself",
+        "engine": "the engine",
+        "guards": "the guards, if the action is not read",
+        "undo": "only when it is an undo",
+    }
+    rows = [[told[name], _listed(of_package(files))] for name, files in EVERY_ACTION.items()]
+    return (
+        "## Refusals of every action\n\n"
+        + table(["given by", "refusals"], rows)
+        + ("\nWhat each of them means, and what to do: [operations.md](operations.md#what-a-refusal-means).\n")
+    )
+
+
+def _function(folder: str, properties: Mapping[str, Any], resources: Mapping[str, Any]) -> str:
+    entries = [entry for entry in ACTIONS.values() if entry.function == folder]
+    module = importlib.import_module(f"functions.{folder}.app")
+    kinds = dict.fromkeys(kind for entry in entries for kind in entry.kinds)
+    timeout = properties.get("Timeout", template()["Globals"]["Function"]["Timeout"])
+    own = own_refusals(folder)
+    parts = [
+        f"## {folder}\n",
+        f"Function `{logical_id(folder)}`, at most {timeout} s. " + _actions_in_words(entries) + "\n",
+        contract(module.__doc__ or "") + "\n",
+        table(["target", "example"], [[_kind(KINDS[kind]), f"`{json.dumps(EXAMPLES[kind])}`"] for kind in kinds]),
+        _options(entries),
+        table(["action", "direction", "after a run that was killed"], [_killed(entry) for entry in entries]),
+        f"Refusals of its own: {_listed(own) or 'none'}.\n",
+        table(["IAM permission", "on"], list(_permissions(entries, properties))),
+        f"Besides: {', '.join(f'`{name}`' for name in _managed(properties, resources))}"
+        " ([security.md](security.md#roles)).\n",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def contract(docstring: str) -> str:
+    """A module's docstring as Markdown: its labelled lines (`Alarm:`, `Never:`) become a list."""
+    lines, in_item = [], False
+    for line in inspect.cleandoc(docstring).splitlines():
+        labelled = re.match(r"(Alarm|Actions?|Precondition|Never)\b([^:]*): (.*)", line)
+        if labelled:
+            lines.append(f"* **{labelled[1]}**{labelled[2]}: {labelled[3]}")
+        else:
+            lines.append(f"  {line}" if in_item and line else line)
+        in_item = bool(labelled) or (in_item and bool(line))
+    return "\n".join(lines)
+
+
+def _actions_in_words(entries: Sequence[Entry]) -> str:
+    names = ", ".join(f"`{entry.name}`" for entry in entries)
+    return f"Actions: {names}; without `action` it is the first." if len(entries) > 1 else f"Action: {names}."
+
+
+def _kind(kind: Kind) -> str:
+    required = ", ".join(f"`{name}`" for name in kind.required)
+    optional = "; ".join(
+        f"`{name}`" + (f" (default `{default}`)" if default else "") for name, default in kind.optional.items()
+    )
+    return required + (f"; optional {optional}" if optional else "")
+
+
+def _options(entries: Sequence[Entry]) -> str:
+    same: dict[str, tuple[Option, list[str]]] = {}
+    for entry in entries:
+        for name, option in entry.options.items():
+            same.setdefault(name, (option, []))[1].append(entry.name)
+    if not same:
+        return "No options.\n"
+    rows = []
+    for name, (option, actions) in same.items():
+        default = "" if option.default is None else f"`{json.dumps(option.default)}`"
+        of = "" if len(actions) == len(entries) else ", ".join(f"`{action}`" for action in actions)
+        rows.append([f"`{name}`", TYPES[option.type], default, option.help, of])
+    if all(not row[4] for row in rows):
+        return table(["option", "type", "default", "meaning"], [row[:4] for row in rows])
+    return table(["option", "type", "default", "meaning", "only"], rows)
+
+
+def _direction(entry: Entry) -> str:
+    """Where a function knows both directions, the stopping one may stand in contain; its undo goes the other way."""
+    found = directions_in(entry.function)
+    if {"safe", "risky"} <= found:
+        return "safe; its undo is risky" if entry.contains else "risky; its undo is safe"
+    return " or ".join(sorted(found))
+
+
+def _killed(entry: Entry) -> list[str]:
+    action = action_class(entry)
+    if directions_in(entry.function) == {"read"}:
+        what = "starts over"
+    elif not action.repeatable:
+        what = "ends `inconclusive`: AWS can't deduplicate the call, so a person looks first"
+    elif action.continues:
+        what = "goes on where it stopped"
+    elif action.reversible:
+        what = "is verified; applied again only if the target is as it was before"
+    else:
+        what = "is verified, and applied again if it does not hold"
+    return [f"`{entry.name}`", _direction(entry), what]
+
+
+def _permissions(entries: Sequence[Entry], properties: Mapping[str, Any]) -> Iterator[list[str]]:
+    declared = {permission for entry in entries for permission in action_class(entry).permissions}
+    for statement in _statements(properties):
+        given = statement["Action"]
+        for permission in [given] if isinstance(given, str) else given:
+            declared.discard(permission)
+            yield [f"`{permission}`", _resource(statement["Resource"])]
+    yield from ([f"`{permission}`", "not in the template"] for permission in sorted(declared))
+
+
+def _statements(properties: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for policy in properties["Policies"]:
+        branch = policy["Fn::If"][1] if "Fn::If" in policy else policy
+        yield from branch.get("Statement", ())
+
+
+def _managed(properties: Mapping[str, Any], resources: Mapping[str, Any]) -> list[str]:
+    named = [policy["Ref"] for policy in properties["Policies"] if "Ref" in policy]
+    return [name for name in named if resources[name]["Type"] == "AWS::IAM::ManagedPolicy"]
+
+
+def _resource(resource: Any) -> str:
+    if isinstance(resource, list):
+        return ", ".join(map(_resource, resource))
+    if "ProtectedFunctions" in str(resource) and "Ref" not in resource:
+        return "`ProtectedFunctions`, and each with `:*`"
+    match resource:
+        case {"Ref": name}:
+            return f"`{name}`"
+        case {"Fn::GetAtt": [name, *_]}:
+            return f"`{name}`"
+        case {"Fn::Sub": str(text)}:
+            return "`" + re.sub(r"[$][{](?:AWS::)?(\w+)(?:[.]Arn)?[}]", r"\1", text) + "`"
+        case "*":
+            return "every resource (`*`)"
+    raise ValueError(f"template.yaml has a resource that this page can't show: {resource}")
+
+
+# -- parts of other pages -----------------------------------------------------------------------------------------
+
+
+class _Recorder:
+    """A ledger that only notes what it was asked to write."""
+
+    def __init__(self) -> None:
+        self.writes: list[Write] = []
+
+    def write(self, *writes: Write) -> None:
+        self.writes += writes
+
+
+def guards_table() -> str:
+    """Which guard is asked for which origin, from the chain and from the claim."""
+    head = ["", "guard", "asks", *(origin.value for origin in Origin), "refuses with"]
+    rows: list[list[str]] = []
+    for guard in chain.CHAIN:
+        file = Path(inspect.getfile(guard.check))
+        ticks = ["yes" if origin in guard.origins else "" for origin in Origin]
+        name = f"`{guard.name}`" + (" (again)" if guard.stops_work else "")
+        about = _first_paragraph(sys.modules[guard.check.__module__])
+        rows.append([str(len(rows) + 1), name, about, *ticks, _listed(refusals_in(file))])
+    claimed = {"owner": Refusal.TARGET_OWNED, "lease": Refusal.LEASED, "cooldown": Refusal.COOLDOWN}
+    about_claim = {
+        "owner": "does another open incident own the target?",
+        "lease": "is another action working on it right now?",
+        "cooldown": "was it acted on a short while ago for another incident?",
+    }
+    for name, refusal in claimed.items():
+        ticks = ["yes" if name.upper() in _claimed_by(origin) else "" for origin in Origin]
+        rows.append([str(len(rows) + 1), f"`{name}`", about_claim[name], *ticks, _listed([refusal])])
+    return table(head, rows)
+
+
+def _claimed_by(origin: Origin) -> set[str]:
+    """What a claim of the target asks for a request of this origin."""
+    event = {"target": EXAMPLES["alias"], "origin": origin.value, "incident": "shop-1a2b3c4d-1"}
+    recorder = _Recorder()
+    request = read_request(event, ("roll_back_alias",), "page")
+    claim.take(cast(Ledger, recorder), request, now=0, lease_s=1)
+    return {str(_key(write)["sk"]["S"]) for write in recorder.writes}
+
+
+def _key(write: Write) -> Mapping[str, Mapping[str, str]]:
+    found: Mapping[str, Mapping[str, str]] = write.body.get("Key") or write.body["Item"]
+    return found
+
+
+def _first_paragraph(module: Any) -> str:
+    return " ".join(inspect.cleandoc(module.__doc__ or "").split("\n\n")[0].split())
+
+
+def refusals_table() -> str:
+    """Every refusal, who gives it, and its sentence."""
+    givers: dict[Refusal, list[str]] = {refusal: [] for refusal in Refusal}
+    for refusal in of_package(RESPOND):
+        givers[refusal].append("`Respond`")
+    for name, files in EVERY_ACTION.items():
+        for refusal in of_package(files):
+            givers[refusal].append({"input": "any request", "undo": "an undo"}.get(name, f"the {name}"))
+    for folder in functions():
+        for refusal in own_refusals(folder):
+            givers[refusal].append(f"`{logical_id(folder)}`")
+    rows = [[f"`{refusal}`", refusal.sentence, ", ".join(dict.fromkeys(givers[refusal]))] for refusal in Refusal]
+    return table(["refusal", "what it says", "who gives it"], rows)
+
+
+PARTS: Mapping[str, Callable[[], str]] = {"guards": guards_table, "refusals": refusals_table}
+PAGES = ("docs/guards.md", "docs/operations.md")
+
+
+def with_parts(text: str) -> str:
+    """The text of a page with its generated parts made anew. Raises KeyError for a part that there is not."""
+
+    def part(found: re.Match[str]) -> str:
+        return f"<!-- generated: {found[1]} -->\n{PARTS[found[1]]()}<!-- /generated -->"
+
+    return re.sub(r"<!-- generated: (\w+) -->\n.*?<!-- /generated -->", part, text, flags=re.DOTALL)
+
+
+# -- Markdown -----------------------------------------------------------------------------------------------------
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, with a line break at its end."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _listed(refusals: Iterable[Refusal]) -> str:
+    return ", ".join(f"`{refusal}`" for refusal in refusals)
+
+
+# -- the command --------------------------------------------------------------------------------------------------
+
+
+def pages() -> dict[Path, str]:
+    """Every page with a generated part → its text as it should be."""
+    made = {ROOT / "docs/actions.md": actions_page()}
+    for name in PAGES:
+        made[ROOT / name] = with_parts((ROOT / name).read_text(encoding="utf-8"))
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="selfheal_build.pages", description=__doc__)
+    parser.add_argument("command", choices=["write", "check"])
+    command = parser.parse_args(arguments).command
+    stale = [
+        (path, text) for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+    for path, text in stale:
+        if command == "write":
+            path.write_text(text, encoding="utf-8")
+        else:
+            print(f"error: {path.relative_to(ROOT)} is not current; run make docs", file=sys.stderr)
+    return 1 if stale and command == "check" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
