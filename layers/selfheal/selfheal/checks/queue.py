@@ -1,0 +1,17 @@
+"""Is a dead-letter queue empty, as far as SQS counts?"""
+
+from __future__ import annotations
+
+from selfheal.checks.finding import Finding, Problem, findings
+from selfheal.checks.kinds import Check
+from selfheal.queue import Queue
+
+
+def look(check: Check) -> list[Finding]:
+    """All three kinds: a message that somebody holds, or that is delayed, is in the queue as well."""
+    counts = Queue(check["queue"]).attributes().counts
+    told = f"{counts.visible} visible, {counts.in_flight} in flight, {counts.delayed} delayed"
+    problems = []
+    if counts.total > check["at_most"]:
+        problems.append(Problem(told, f"at most {check['at_most']}", "inspect_dlq tells what they are"))
+    return findings(check, problems, told)

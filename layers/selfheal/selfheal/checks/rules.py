@@ -1,0 +1,39 @@
+"""Are the rules of a bus switched as they should be, and do they have a target?"""
+
+from __future__ import annotations
+
+from selfheal.aws_errors import AwsError, translate
+from selfheal.checks.finding import Finding, Mark, Problem, findings
+from selfheal.checks.kinds import Check
+from selfheal.clients import client
+from selfheal.errors import TargetNotFound
+
+
+def look(check: Check) -> list[Finding]:
+    """DescribeRule and ListTargetsByRule for each, always with the bus: without it the default bus is meant."""
+    return [finding for name in check["names"] for finding in _rule(check, name)]
+
+
+def _rule(check: Check, name: str) -> list[Finding]:
+    resource = f"{check['bus']}/{name}"
+    try:
+        state, targets = _read(check["bus"], name)
+    except TargetNotFound:
+        advice = "correct the name or the bus, or deploy the rule"
+        return [Finding(check.kind, resource, Mark.FAIL, "there is no such rule on this bus", "it exists", advice)]
+    problems = []
+    # ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS is enabled as well
+    if state.startswith("ENABLED") != (check["state"] == "ENABLED"):
+        problems.append(Problem(f"it is {state}", check["state"], "switch it if nobody did this on purpose"))
+    if not targets:
+        problems.append(Problem("it has no target", "at least one", "events that match it go nowhere; deploy again"))
+    return findings(check, problems, f"{state}, {targets} targets", resource)
+
+
+def _read(bus: str, name: str) -> tuple[str, int]:
+    try:
+        state = client("events").describe_rule(Name=name, EventBusName=bus)["State"]
+        answer = client("events").list_targets_by_rule(Rule=name, EventBusName=bus)
+    except AwsError as error:
+        translate(error, f"rule {bus}/{name}")
+    return str(state), len(answer["Targets"])

@@ -1,0 +1,28 @@
+"""Will a schedule fire? An ENABLED one whose end is past never does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from selfheal.aws_errors import AwsError, translate
+from selfheal.checks.finding import Finding, Problem, findings
+from selfheal.checks.kinds import Check
+from selfheal.clients import client
+
+
+def look(check: Check) -> list[Finding]:
+    """GetSchedule."""
+    try:
+        seen = client("scheduler").get_schedule(GroupName=check["group"], Name=check["schedule"])
+    except AwsError as error:
+        translate(error, f"schedule {check['group']}/{check['schedule']}")
+    problems = []
+    state, wanted = seen["State"], check["state"]
+    if state != wanted:
+        advice = "enable_schedule" if wanted == "ENABLED" else "disable_schedule"
+        problems.append(Problem(f"it is {state}", wanted, f"if nobody did this on purpose: {advice}"))
+    end = seen.get("EndDate")
+    if wanted == "ENABLED" and end is not None and end <= datetime.now(UTC):
+        advice = "it is ENABLED and never fires; give it a later end date, or none"
+        problems.append(Problem(f"its end was {end.isoformat()}", "no end, or a later one", advice))
+    return findings(check, problems, f"{state}, {seen['ScheduleExpression']}")
