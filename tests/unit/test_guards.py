@@ -21,6 +21,7 @@ from selfheal.guards.context import GuardContext
 from selfheal.ledger import Ledger
 from selfheal.refusal import Refusal
 from selfheal.request import AlarmReference
+from selfheal.runbook import Runbook, load
 from selfheal.words import Direction, Origin, ResponseMode
 
 from tests.unit.doubles import START, Clock, Faults, Flag, ask, throttled, world_of
@@ -47,7 +48,6 @@ def context(direction: Direction = RISKY, ledger: Ledger | None = None, **reques
         now=START,
         max_mode=ResponseMode.AUTO,
         ledger=ledger,
-        runbook=None,
     )
 
 
@@ -63,7 +63,7 @@ def script(
     def check(name: str) -> Callable[[GuardContext], Decline | None]:
         def one(context: GuardContext) -> Decline | None:
             asked.append(name)
-            return answers.get(name, lambda context: None)(context)
+            return answers[name](context) if name in answers else None
 
         return one
 
@@ -213,20 +213,39 @@ def test_not_after(offset: int, refusal: Refusal | None) -> None:
 # -- opt-out --------------------------------------------------------------------------------------------------------
 
 
-class Exempting:
-    """A runbook that exempts one target."""
-
-    file = "runbooks/shop.yaml"
-
-    def is_exempt(self, key: str) -> bool:
-        return key == "parameter:/one"
+def runbook_of(system: str) -> Runbook | None:
+    """The runbook of `shop`, which exempts one target."""
+    if system != "shop":
+        return None
+    return Runbook(
+        system="shop",
+        file="runbooks/shop.yaml",
+        owner="on-call",
+        timezone="UTC",
+        maintenance=(),
+        holidays=frozenset(),
+        exempt=frozenset({"parameter:/one"}),
+        targets={},
+        responses=(),
+        checks=(),
+        sweeps=(),
+    )
 
 
 def test_a_runbook_exempts_a_target() -> None:
-    exempt = replace(context(), runbook=Exempting())  # type: ignore[arg-type]
+    exempt = replace(context(system="shop"), runbook_of=runbook_of)
 
     assert opt_out.check(exempt) == Decline(Refusal.EXEMPT, "parameter:/one is exempt in runbooks/shop.yaml")
-    assert opt_out.check(replace(context(name="two"), runbook=Exempting())) is None  # type: ignore[arg-type]
+    assert opt_out.check(replace(context(system="shop", name="two"), runbook_of=runbook_of)) is None
+    assert opt_out.check(replace(context(system="other"), runbook_of=runbook_of)) is None
+    assert opt_out.check(replace(context(), runbook_of=runbook_of)) is None
+
+
+def test_a_broken_runbook_is_a_guard_that_cannot_be_read() -> None:
+    broken = replace(context(system="shop"), runbook_of=lambda system: load("/missing.json").system(system))
+
+    with pytest.raises(Unreadable, match="runbook"):
+        opt_out.check(broken)
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ class _Run:
             now=self.world.now(),
             max_mode=self.world.max_mode,
             ledger=None if self.ledger_down else self.world.ledger,
-            runbook=self.world.runbook_of(self.request.system) if self.request.system else None,
+            runbook_of=self.world.runbook_of,
             arns=arns_of(self.request.target, self.world.home),
         )
         told = chain.ask(context, continuing=continuing)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from selfheal.errors import LedgerUnavailable
+from selfheal.errors import LedgerUnavailable, Misconfigured, Unreadable
 from selfheal.ledger import Ledger
 from selfheal.request import Request
 from selfheal.runbook import Runbook
@@ -27,9 +27,19 @@ class GuardContext:
     max_mode: ResponseMode
     ledger: Ledger | None
     """None when it did not answer in this run: asking again would cost a timeout each."""
-    runbook: Runbook | None
+    runbook_of: Callable[[str], Runbook | None] = lambda system: None
     arns: tuple[str, ...] = ()
     """ARNs of the target whose tags can exempt it; none where AWS has no tags for it."""
+
+    @cached_property
+    def runbook(self) -> Runbook | None:
+        """The runbook of the request's system. Raises Unreadable: a broken file must not stop a safe action."""
+        if self.request.system is None:
+            return None
+        try:
+            return self.runbook_of(self.request.system)
+        except Misconfigured as error:
+            raise Unreadable("runbook", str(error)) from error
 
     @cached_property
     def pauses(self) -> Mapping[str, Mapping[str, Any]]:
