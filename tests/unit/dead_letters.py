@@ -271,7 +271,7 @@ def account(monkeypatch: pytest.MonkeyPatch, *, fifo: bool = False) -> Iterator[
         client("sqs").create_queue(QueueName=f"{QUEUE}.fifo" if fifo else QUEUE, Attributes=attributes)
         client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         _ledger()
-        _function()
+        make_function()
         for made in (*map(client, ("sqs", "s3", "dynamodb", "lambda", "events")), *map(client_once, ("sqs", "lambda"))):
             here.watch(made)
         once = client_once("lambda").meta.events
@@ -289,7 +289,7 @@ def _ledger() -> None:
     )
 
 
-def _function() -> None:
+def make_function() -> None:
     trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:*"}]}
     role = client("iam").create_role(RoleName="demo", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     code = io.BytesIO()

@@ -18,6 +18,8 @@ _NOT_FOUND = {
     "NoSuchKey",
     "404",
     "NotFoundException",
+    "NotFound",  # SNS
+    "NoSuchEntity",  # IAM
     "DeploymentDoesNotExistException",
     "ApplicationDoesNotExistException",
     "DeploymentGroupDoesNotExistException",
