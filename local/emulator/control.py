@@ -64,8 +64,15 @@ class Emulator:
         return self.home / "emulator.log"
 
     @classmethod
-    def start(cls, port: int | None, home: Path, without: tuple[str, ...] = (), env: Mapping[str, str] | None = None,
-              *, detached: bool = False) -> Emulator:
+    def start(
+        cls,
+        port: int | None,
+        home: Path,
+        without: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
+        *,
+        detached: bool = False,
+    ) -> Emulator:
         """Start an emulator with its files under ``home`` and wait until it answers.
 
         ``port`` None takes a free one. ``without`` leaves mends out (``("all",)``: stock ministack). ``env`` adds to
@@ -86,10 +93,14 @@ class Emulator:
         state.unlink(missing_ok=True)
         with (home / "emulator.log").open("wb") as log:
             process = subprocess.Popen(
-                [str(python), "-m", "local.emulator"], cwd=environments.REPOSITORY,
+                [str(python), "-m", "local.emulator"],
+                cwd=environments.REPOSITORY,
                 env=_server_environment(home, temporary, runtime, port, without, detached=detached) | dict(env or {}),
-                stdin=subprocess.DEVNULL if detached else subprocess.PIPE, stdout=log, stderr=log,
-                start_new_session=True)
+                stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline and process.poll() is None:
             found = _read_state(state)
@@ -161,8 +172,9 @@ class Emulator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _signal(self, number: signal.Signals) -> None:
@@ -179,14 +191,14 @@ class Emulator:
         return True
 
 
-def _server_environment(home: Path, temporary: Path, runtime: Path, port: int | None, without: tuple[str, ...], *,
-                        detached: bool) -> dict[str, str]:
+def _server_environment(
+    home: Path, temporary: Path, runtime: Path, port: int | None, without: tuple[str, ...], *, detached: bool
+) -> dict[str, str]:
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
         "TMPDIR": str(temporary),
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "GATEWAY_PORT": str(port or 0),
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": "127.0.0.1",

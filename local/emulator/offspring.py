@@ -38,8 +38,14 @@ _pipes: list[IO[str]] = []
 
 def start_watchdog(temporary: Path) -> None:
     """Start the process that cleans up behind this one; ``temporary`` is removed in the end."""
-    watchdog = subprocess.Popen([sys.executable, "-I", "-S", "-c", _WATCHDOG, str(temporary)], text=True,
-                                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, cwd="/")
+    watchdog = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _WATCHDOG, str(temporary)],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+    )
     if watchdog.stdin is None:
         raise RuntimeError("the watchdog has no pipe")
     _pipes.append(watchdog.stdin)

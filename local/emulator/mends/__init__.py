@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 VERSION = "1.5.33"
@@ -47,9 +48,27 @@ def apply_all(without: tuple[str, ...] = ()) -> None:
     unknown = set(without) - set(ORDER) - {"all"}
     if unknown:
         raise MendError(f"no such mend: {', '.join(sorted(unknown))}")
+    applied = []
     for name in ORDER:
         if name not in without and "all" not in without:
-            importlib.import_module(f"{__name__}.{name}").apply()
+            module = importlib.import_module(f"{__name__}.{name}")
+            module.apply()
+            applied.append(module)
+    _forget_on_reset(applied)
+
+
+def _forget_on_reset(applied: list[ModuleType]) -> None:
+    """Have ``POST /_ministack/reset`` empty what the mends remember as well: their functions ``reset``."""
+    from ministack import app  # noqa: PLC0415 - reads the environment when it is imported
+
+    def reset_all() -> None:
+        stock()
+        for module in applied:
+            forget = getattr(module, "reset", None)
+            if forget is not None:
+                forget()
+
+    stock = hook(app, "_reset_all_state", reset_all)
 
 
 def hook(module: Any, name: str, replacement: Any) -> Any:

@@ -29,9 +29,14 @@ from local.emulator.mends.lambda_async import NotAllowedError, deliver
 PRINCIPAL = "lambda.alarms.cloudwatch.amazonaws.com"
 _ACTIONS = {"ALARM": "AlarmActions", "OK": "OKActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
 _REGIONS = {
-    "us-east-1": "US East (N. Virginia)", "us-east-2": "US East (Ohio)", "us-west-1": "US West (N. California)",
-    "us-west-2": "US West (Oregon)", "eu-west-1": "EU (Ireland)", "eu-central-1": "EU (Frankfurt)",
-    "ap-south-1": "Asia Pacific (Mumbai)", "ap-southeast-1": "Asia Pacific (Singapore)",
+    "us-east-1": "US East (N. Virginia)",
+    "us-east-2": "US East (Ohio)",
+    "us-west-1": "US West (N. California)",
+    "us-west-2": "US West (Oregon)",
+    "eu-west-1": "EU (Ireland)",
+    "eu-central-1": "EU (Frankfurt)",
+    "ap-south-1": "Asia Pacific (Mumbai)",
+    "ap-southeast-1": "Asia Pacific (Singapore)",
     "ap-northeast-1": "Asia Pacific (Tokyo)",
 }
 _told: dict[str, dict[str, Any]] = {}
@@ -50,14 +55,31 @@ def dispatch(alarm: dict[str, Any], old: str, new: str, reason: str) -> None:
         state["reasonData"] = alarm["StateReasonData"]
     previous = _told.get(arn)
     if previous is None or previous["value"] != old:
-        previous = {"value": old, "reason": "Unchecked: Initial alarm creation",
-                    "timestamp": aws_time(alarm["AlarmConfigurationUpdatedTimestamp"])}
+        previous = {
+            "value": old,
+            "reason": "Unchecked: Initial alarm creation",
+            "timestamp": aws_time(alarm["AlarmConfigurationUpdatedTimestamp"]),
+        }
     _told[arn] = state
-    detail = {"alarmName": alarm["AlarmName"], "state": state, "previousState": previous,
-              "configuration": _configuration(alarm)}
-    eventbridge._put_events({"Entries": [{
-        "Source": "aws.cloudwatch", "DetailType": "CloudWatch Alarm State Change", "Resources": [arn],
-        "Detail": json.dumps(detail)}]}, allow_aws_source=True)
+    detail = {
+        "alarmName": alarm["AlarmName"],
+        "state": state,
+        "previousState": previous,
+        "configuration": _configuration(alarm),
+    }
+    eventbridge._put_events(
+        {
+            "Entries": [
+                {
+                    "Source": "aws.cloudwatch",
+                    "DetailType": "CloudWatch Alarm State Change",
+                    "Resources": [arn],
+                    "Detail": json.dumps(detail),
+                }
+            ]
+        },
+        allow_aws_source=True,
+    )
     if alarm.get("ActionsEnabled", True):
         for action in alarm.get(_ACTIONS[new]) or []:
             _act(action, alarm, detail, moment, old)
@@ -70,8 +92,14 @@ def _act(action: str, alarm: dict[str, Any], detail: dict[str, Any], moment: flo
         subject = f'{state}: "{alarm["AlarmName"]}" in {_REGIONS.get(get_region(), get_region())}'[:100]
         sns.publish_internal(action, json.dumps(_message(alarm, detail, old)), subject)
     elif service == "lambda":
-        payload = {"source": "aws.cloudwatch", "alarmArn": alarm["AlarmArn"], "accountId": get_account_id(),
-                   "time": aws_time(moment), "region": get_region(), "alarmData": detail}
+        payload = {
+            "source": "aws.cloudwatch",
+            "alarmArn": alarm["AlarmArn"],
+            "accountId": get_account_id(),
+            "time": aws_time(moment),
+            "region": get_region(),
+            "alarmData": detail,
+        }
         try:
             deliver(action, payload, PRINCIPAL, alarm["AlarmArn"])
         except NotAllowedError as error:
@@ -82,12 +110,25 @@ def _configuration(alarm: dict[str, Any]) -> dict[str, Any]:
     described = {"description": alarm["AlarmDescription"]} if alarm.get("AlarmDescription") else {}
     if "AlarmRule" in alarm:
         return {**described, "alarmRule": alarm["AlarmRule"]}
-    metric = {"namespace": alarm["Namespace"], "name": alarm["MetricName"],
-              "dimensions": {entry["Name"]: entry["Value"] for entry in alarm.get("Dimensions") or []}}
-    return {**described, "metrics": [{
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, alarm["AlarmArn"])), "returnData": True,
-        "metricStat": {"metric": metric, "period": alarm["Period"],
-                       "stat": alarm.get("ExtendedStatistic") or alarm["Statistic"]}}]}
+    metric = {
+        "namespace": alarm["Namespace"],
+        "name": alarm["MetricName"],
+        "dimensions": {entry["Name"]: entry["Value"] for entry in alarm.get("Dimensions") or []},
+    }
+    return {
+        **described,
+        "metrics": [
+            {
+                "id": str(uuid.uuid5(uuid.NAMESPACE_URL, alarm["AlarmArn"])),
+                "returnData": True,
+                "metricStat": {
+                    "metric": metric,
+                    "period": alarm["Period"],
+                    "stat": alarm.get("ExtendedStatistic") or alarm["Statistic"],
+                },
+            }
+        ],
+    }
 
 
 def _message(alarm: dict[str, Any], detail: dict[str, Any], old: str) -> dict[str, Any]:
@@ -107,25 +148,30 @@ def _message(alarm: dict[str, Any], detail: dict[str, Any], old: str) -> dict[st
     }
     if "AlarmRule" in alarm:
         triggering = json.loads(alarm.get("StateReasonData") or "{}").get("triggeringAlarms", [])
-        children = [{"Arn": child["arn"], "State": {"Value": child["state"]["value"],
-                                                    "Timestamp": child["state"]["timestamp"]}} for child in triggering]
+        children = [
+            {"Arn": child["arn"], "State": {"Value": child["state"]["value"], "Timestamp": child["state"]["timestamp"]}}
+            for child in triggering
+        ]
         return {**message, "AlarmRule": alarm["AlarmRule"], "TriggeringChildren": children}
     extended = alarm.get("ExtendedStatistic")
-    return {**message, "Trigger": {
-        "MetricName": alarm["MetricName"],
-        "Namespace": alarm["Namespace"],
-        "StatisticType": "ExtendedStatistic" if extended else "Statistic",
-        **({"ExtendedStatistic": extended} if extended else {"Statistic": alarm["Statistic"].upper()}),
-        "Unit": alarm.get("Unit"),
-        "Dimensions": [{"value": entry["Value"], "name": entry["Name"]} for entry in alarm.get("Dimensions") or []],
-        "Period": alarm["Period"],
-        "EvaluationPeriods": alarm["EvaluationPeriods"],
-        **({"DatapointsToAlarm": alarm["DatapointsToAlarm"]} if alarm.get("DatapointsToAlarm") else {}),
-        "ComparisonOperator": alarm["ComparisonOperator"],
-        "Threshold": alarm["Threshold"],
-        "TreatMissingData": alarm.get("TreatMissingData") or "missing",
-        "EvaluateLowSampleCountPercentile": alarm.get("EvaluateLowSampleCountPercentile") or "",
-    }}
+    return {
+        **message,
+        "Trigger": {
+            "MetricName": alarm["MetricName"],
+            "Namespace": alarm["Namespace"],
+            "StatisticType": "ExtendedStatistic" if extended else "Statistic",
+            **({"ExtendedStatistic": extended} if extended else {"Statistic": alarm["Statistic"].upper()}),
+            "Unit": alarm.get("Unit"),
+            "Dimensions": [{"value": entry["Value"], "name": entry["Name"]} for entry in alarm.get("Dimensions") or []],
+            "Period": alarm["Period"],
+            "EvaluationPeriods": alarm["EvaluationPeriods"],
+            **({"DatapointsToAlarm": alarm["DatapointsToAlarm"]} if alarm.get("DatapointsToAlarm") else {}),
+            "ComparisonOperator": alarm["ComparisonOperator"],
+            "Threshold": alarm["Threshold"],
+            "TreatMissingData": alarm.get("TreatMissingData") or "missing",
+            "EvaluateLowSampleCountPercentile": alarm.get("EvaluateLowSampleCountPercentile") or "",
+        },
+    }
 
 
 def _set_alarm_state(params: dict[str, Any], data: dict[str, Any], is_cbor: bool, is_json: bool = False) -> Any:
@@ -135,6 +181,10 @@ def _set_alarm_state(params: dict[str, Any], data: dict[str, Any], is_cbor: bool
     if alarm is not None:
         alarm.pop("StateReasonData", None)
     return _stock_set_alarm_state(params, data, is_cbor, is_json)
+
+
+def reset() -> None:
+    _told.clear()
 
 
 def apply() -> None:

@@ -57,8 +57,13 @@ def evaluate(alarm: dict[str, Any], now: float) -> None:
     reason, data = _explain(alarm, slots, state, now)
     old = alarm["StateValue"]
     moment = int(now * 1000) / 1000
-    alarm.update(StateValue=state, StateReason=reason, StateReasonData=json.dumps(data),
-                 StateUpdatedTimestamp=moment, StateTransitionedTimestamp=moment)
+    alarm.update(
+        StateValue=state,
+        StateReason=reason,
+        StateReasonData=json.dumps(data),
+        StateUpdatedTimestamp=moment,
+        StateTransitionedTimestamp=moment,
+    )
     cloudwatch._record_history(alarm["AlarmName"], old, state, reason, reason_data=data)
     cloudwatch._dispatch_alarm_actions(alarm, old, state, reason)
     cloudwatch._evaluate_parent_alarms(alarm)
@@ -68,8 +73,11 @@ def _datapoints(alarm: dict[str, Any], now: float) -> list[tuple[float, float, f
     """The last N periods, newest first: (start, value, sample count), or None where there is no data."""
     period, wanted = int(alarm["Period"]), int(alarm["EvaluationPeriods"])
     current = int(now // period) * period
-    key = (alarm["Namespace"], alarm["MetricName"],
-           cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or [])))
+    key = (
+        alarm["Namespace"],
+        alarm["MetricName"],
+        cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or [])),
+    )
     buckets: dict[int, list[dict[str, Any]]] = {}
     for point in list(cloudwatch._metrics.get(key) or [])[-POINTS_LIMIT:]:
         if point["Timestamp"] >= current - wanted * period and alarm.get("Unit") in {None, point.get("Unit")}:
@@ -118,8 +126,9 @@ def _decide(alarm: dict[str, Any], slots: list[tuple[float, float, float] | None
     return "OK" if healthy else "ALARM"
 
 
-def _explain(alarm: dict[str, Any], slots: list[tuple[float, float, float] | None], state: str,
-             now: float) -> tuple[str, dict[str, Any]]:
+def _explain(
+    alarm: dict[str, Any], slots: list[tuple[float, float, float] | None], state: str, now: float
+) -> tuple[str, dict[str, Any]]:
     real = [slot for slot in slots if slot]
     wanted = len(slots)
     needed = int(alarm.get("DatapointsToAlarm") or wanted)
@@ -131,8 +140,10 @@ def _explain(alarm: dict[str, Any], slots: list[tuple[float, float, float] | Non
         reason = f"Insufficient Data: {wanted} datapoint{'s were' if wanted > 1 else ' was'} unknown."
     elif not real:
         treated = {"breaching": "Breaching", "notBreaching": "NonBreaching"}.get(treatment, treatment)
-        reason = (f"Threshold Crossed: no datapoints were received for {wanted} period{'s' if wanted > 1 else ''} and "
-                  f"{wanted} missing datapoint{'s were' if wanted > 1 else ' was'} treated as [{treated}].")
+        reason = (
+            f"Threshold Crossed: no datapoints were received for {wanted} period{'s' if wanted > 1 else ''} and "
+            f"{wanted} missing datapoint{'s were' if wanted > 1 else ' was'} treated as [{treated}]."
+        )
     else:
         named = [slot for slot in real if _is_breaching(alarm, slot[1]) == (state == "ALARM")] or real
         listed = ", ".join(f"{slot[1]} ({datetime.fromtimestamp(slot[0], UTC):%d/%m/%y %H:%M:%S})" for slot in named)
@@ -140,18 +151,25 @@ def _explain(alarm: dict[str, Any], slots: list[tuple[float, float, float] | Non
         transition = "OK -> ALARM" if state == "ALARM" else "ALARM -> OK"
         verb = "was" if len(named) == 1 else "were"
         relation = f"{'' if state == 'ALARM' else 'not '}{relation}"
-        reason = (f"Threshold Crossed: {len(named)} out of the last {wanted} datapoints [{listed}] {verb} {relation} "
-                  f"the threshold ({threshold}) (minimum {minimum} datapoint{'s' if minimum > 1 else ''} for "
-                  f"{transition} transition).")
+        reason = (
+            f"Threshold Crossed: {len(named)} out of the last {wanted} datapoints [{listed}] {verb} {relation} "
+            f"the threshold ({threshold}) (minimum {minimum} datapoint{'s' if minimum > 1 else ''} for "
+            f"{transition} transition)."
+        )
     data: dict[str, Any] = {"version": "1.0", "queryDate": aws_time(now)}
     if real:
         data["startDate"] = aws_time(real[-1][0])
     if alarm.get("Unit"):
         data["unit"] = alarm["Unit"]
-    data |= {"statistic": _statistic(alarm), "period": period,
-             "recentDatapoints": [slot[1] for slot in reversed(real)], "threshold": threshold,
-             "evaluatedDatapoints": [
-                 {"timestamp": aws_time(slot[0]), "sampleCount": slot[2], "value": slot[1]} for slot in real]}
+    data |= {
+        "statistic": _statistic(alarm),
+        "period": period,
+        "recentDatapoints": [slot[1] for slot in reversed(real)],
+        "threshold": threshold,
+        "evaluatedDatapoints": [
+            {"timestamp": aws_time(slot[0]), "sampleCount": slot[2], "value": slot[1]} for slot in real
+        ],
+    }
     return reason, data
 
 
@@ -196,6 +214,10 @@ def _set_alarm_state(params: dict[str, Any], data: dict[str, Any], is_cbor: bool
     if alarm is not None:
         _held[alarm["AlarmArn"]] = time.time() + min(HOLD_LIMIT, float(alarm["Period"]))
     return _stock_set_alarm_state(params, data, is_cbor, is_json)
+
+
+def reset() -> None:
+    _held.clear()
 
 
 def apply() -> None:

@@ -26,8 +26,9 @@ def _create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
     return created
 
 
-def _update(physical_id: str, old: dict[str, Any], new: dict[str, Any], stack: str,
-            logical_id: str | None = None) -> Any:
+def _update(
+    physical_id: str, old: dict[str, Any], new: dict[str, Any], stack: str, logical_id: str | None = None
+) -> Any:
     updated = _stock_update(physical_id, old, new, stack, logical_id)
     _set(updated[0], new)
     return updated

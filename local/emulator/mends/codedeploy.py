@@ -85,12 +85,22 @@ class Deployment:
 
     def described(self) -> dict[str, Any]:
         told: dict[str, Any] = {
-            "applicationName": self.application, "deploymentGroupName": self.group, "deploymentId": self.identifier,
-            "deploymentConfigName": self.config, "revision": self.revision, "status": self.status,
-            "createTime": self.created, "startTime": self.created, "completeTime": self.completed,
-            "creator": self.creator, "computePlatform": "Lambda", "errorInformation": self.error or None,
-            "rollbackInfo": self.rollback or None, "autoRollbackConfiguration": self.auto_rollback or None,
-            "deploymentStyle": {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"}}
+            "applicationName": self.application,
+            "deploymentGroupName": self.group,
+            "deploymentId": self.identifier,
+            "deploymentConfigName": self.config,
+            "revision": self.revision,
+            "status": self.status,
+            "createTime": self.created,
+            "startTime": self.created,
+            "completeTime": self.completed,
+            "creator": self.creator,
+            "computePlatform": "Lambda",
+            "errorInformation": self.error or None,
+            "rollbackInfo": self.rollback or None,
+            "autoRollbackConfiguration": self.auto_rollback or None,
+            "deploymentStyle": {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"},
+        }
         return {name: value for name, value in told.items() if value is not None}
 
     @property
@@ -98,12 +108,25 @@ class Deployment:
         return f"{self.function}:{self.alias}"
 
     def described_target(self) -> dict[str, Any]:
-        info = {"functionName": self.function, "functionAlias": self.alias, "currentVersion": self.current,
-                "targetVersion": self.target, "targetVersionWeight": self.weight}
-        return {"deploymentTargetType": "LambdaTarget", "lambdaTarget": {
-            "deploymentId": self.identifier, "targetId": self.target_id, "status": self.status,
-            "targetArn": f"arn:aws:lambda:{get_region()}:{get_account_id()}:function:{self.target_id}",
-            "lastUpdatedAt": time.time(), "lambdaFunctionInfo": info, "lifecycleEvents": []}}
+        info = {
+            "functionName": self.function,
+            "functionAlias": self.alias,
+            "currentVersion": self.current,
+            "targetVersion": self.target,
+            "targetVersionWeight": self.weight,
+        }
+        return {
+            "deploymentTargetType": "LambdaTarget",
+            "lambdaTarget": {
+                "deploymentId": self.identifier,
+                "targetId": self.target_id,
+                "status": self.status,
+                "targetArn": f"arn:aws:lambda:{get_region()}:{get_account_id()}:function:{self.target_id}",
+                "lastUpdatedAt": time.time(),
+                "lambdaFunctionInfo": info,
+                "lifecycleEvents": [],
+            },
+        }
 
 
 def _create_application(data: dict[str, Any]) -> dict[str, Any]:
@@ -112,8 +135,13 @@ def _create_application(data: dict[str, Any]) -> dict[str, Any]:
         raise CodeDeployError("ApplicationAlreadyExistsException", f"Application already exists: {name}")
     if data.get("computePlatform", "Server") != "Lambda":
         raise CodeDeployError("InvalidComputePlatformException", "this emulator deploys functions only")
-    _applications[name] = {"applicationName": name, "applicationId": new_uuid(), "createTime": time.time(),
-                           "linkedToGitHub": False, "computePlatform": "Lambda"}
+    _applications[name] = {
+        "applicationName": name,
+        "applicationId": new_uuid(),
+        "createTime": time.time(),
+        "linkedToGitHub": False,
+        "computePlatform": "Lambda",
+    }
     return {"applicationId": _applications[name]["applicationId"]}
 
 
@@ -138,16 +166,23 @@ def _create_group(data: dict[str, Any]) -> dict[str, Any]:
     key = (data["applicationName"], data["deploymentGroupName"])
     if key in _groups:
         raise CodeDeployError("DeploymentGroupAlreadyExistsException", f"Deployment group already exists: {key[1]}")
-    _groups[key] = {"deploymentConfigName": "CodeDeployDefault.LambdaAllAtOnce", **data,
-                    "deploymentGroupId": new_uuid(), "computePlatform": "Lambda"}
+    _groups[key] = {
+        "deploymentConfigName": "CodeDeployDefault.LambdaAllAtOnce",
+        **data,
+        "deploymentGroupId": new_uuid(),
+        "computePlatform": "Lambda",
+    }
     return {"deploymentGroupId": _groups[key]["deploymentGroupId"]}
 
 
 def _update_group(data: dict[str, Any]) -> dict[str, Any]:
     key = (data["applicationName"], data["currentDeploymentGroupName"])
     group = _group(*key)
-    changes = {name: value for name, value in data.items()
-               if name not in {"currentDeploymentGroupName", "newDeploymentGroupName"}}
+    changes = {
+        name: value
+        for name, value in data.items()
+        if name not in {"currentDeploymentGroupName", "newDeploymentGroupName"}
+    }
     del _groups[key]
     name = data.get("newDeploymentGroupName") or key[1]
     _groups[key[0], name] = {**group, **changes, "deploymentGroupName": name}
@@ -157,12 +192,17 @@ def _update_group(data: dict[str, Any]) -> dict[str, Any]:
 def _get_group(data: dict[str, Any]) -> dict[str, Any]:
     group = dict(_group(data["applicationName"], data["deploymentGroupName"]))
     done = _of_group(data["applicationName"], data["deploymentGroupName"])
-    for name, found in (("lastAttemptedDeployment", done[:1]),
-                        ("lastSuccessfulDeployment", [each for each in done if each.status == "Succeeded"][:1])):
+    for name, found in (
+        ("lastAttemptedDeployment", done[:1]),
+        ("lastSuccessfulDeployment", [each for each in done if each.status == "Succeeded"][:1]),
+    ):
         for deployment in found:
-            group[name] = {"deploymentId": deployment.identifier, "status": deployment.status,
-                           "createTime": deployment.created,
-                           **({"endTime": deployment.completed} if deployment.completed else {})}
+            group[name] = {
+                "deploymentId": deployment.identifier,
+                "status": deployment.status,
+                "createTime": deployment.created,
+                **({"endTime": deployment.completed} if deployment.completed else {}),
+            }
     return {"deploymentGroupInfo": group}
 
 
@@ -185,14 +225,19 @@ def _create_deployment(data: dict[str, Any]) -> dict[str, Any]:
     group = _group(application, name)
     for other in _of_group(application, name):
         if other.status in ACTIVE:
-            raise CodeDeployError("DeploymentLimitExceededException",
-                                  f"The Deployment Group '{name}' already has an active Deployment "
-                                  f"'{other.identifier}'")
+            raise CodeDeployError(
+                "DeploymentLimitExceededException",
+                f"The Deployment Group '{name}' already has an active Deployment '{other.identifier}'",
+            )
     revision = data.get("revision") or {}
     deployment = Deployment(
-        application, name, data.get("deploymentConfigName") or group["deploymentConfigName"], revision,
+        application,
+        name,
+        data.get("deploymentConfigName") or group["deploymentConfigName"],
+        revision,
         *_function_of(revision),
-        auto_rollback=data.get("autoRollbackConfiguration") or group.get("autoRollbackConfiguration") or {})
+        auto_rollback=data.get("autoRollbackConfiguration") or group.get("autoRollbackConfiguration") or {},
+    )
     _begin(deployment, _shift)
     return {"deploymentId": deployment.identifier}
 
@@ -213,8 +258,9 @@ def _list_deployments(data: dict[str, Any]) -> dict[str, Any]:
     if application and not group:
         raise CodeDeployError("DeploymentGroupNameRequiredException", "The deployment group name was not specified.")
     if group and not application:
-        raise CodeDeployError("ApplicationNameRequiredException", "The minimum number of required application names "
-                                                                  "was not specified.")
+        raise CodeDeployError(
+            "ApplicationNameRequiredException", "The minimum number of required application names was not specified."
+        )
     if application and group:
         _application(application)
         _group(application, group)
@@ -235,15 +281,19 @@ def _get_target(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _batch_get_targets(data: dict[str, Any]) -> dict[str, Any]:
-    return {"deploymentTargets": [_get_target({**data, "targetId": each})["deploymentTarget"]
-                                  for each in data.get("targetIds") or []]}
+    return {
+        "deploymentTargets": [
+            _get_target({**data, "targetId": each})["deploymentTarget"] for each in data.get("targetIds") or []
+        ]
+    }
 
 
 def _stop_deployment(data: dict[str, Any]) -> dict[str, Any]:
     deployment = _deployment(data["deploymentId"])
     if deployment.status not in ACTIVE:
-        raise CodeDeployError("DeploymentAlreadyCompletedException",
-                              f"The deployment {deployment.identifier} is already complete.")
+        raise CodeDeployError(
+            "DeploymentAlreadyCompletedException", f"The deployment {deployment.identifier} is already complete."
+        )
     _finish(deployment, "Stopped")
     wanted = data.get("autoRollbackEnabled")
     configured = deployment.auto_rollback
@@ -255,11 +305,21 @@ def _stop_deployment(data: dict[str, Any]) -> dict[str, Any]:
 
 def _roll_back(stopped: Deployment) -> None:
     rollback = Deployment(
-        stopped.application, stopped.group, "CodeDeployDefault.LambdaAllAtOnce", stopped.revision, stopped.function,
-        stopped.alias, stopped.target, stopped.current, creator="codeDeployRollback",
-        rollback={"rollbackTriggeringDeploymentId": stopped.identifier})
-    stopped.rollback = {"rollbackDeploymentId": rollback.identifier,
-                        "rollbackMessage": f"Deployment {stopped.identifier} is rolled back by {rollback.identifier}."}
+        stopped.application,
+        stopped.group,
+        "CodeDeployDefault.LambdaAllAtOnce",
+        stopped.revision,
+        stopped.function,
+        stopped.alias,
+        stopped.target,
+        stopped.current,
+        creator="codeDeployRollback",
+        rollback={"rollbackTriggeringDeploymentId": stopped.identifier},
+    )
+    stopped.rollback = {
+        "rollbackDeploymentId": rollback.identifier,
+        "rollbackMessage": f"Deployment {stopped.identifier} is rolled back by {rollback.identifier}.",
+    }
     _begin(rollback, _restore)
 
 
@@ -273,8 +333,10 @@ def _shift(deployment: Deployment) -> None:
     alias = (lambda_svc._functions.get(deployment.function) or {"aliases": {}})["aliases"].get(deployment.alias)
     if alias is None or alias["FunctionVersion"] != deployment.current or alias.get("RoutingConfig"):
         found = "missing" if alias is None else f"{alias['FunctionVersion']} {alias.get('RoutingConfig', '')}"
-        deployment.error = {"code": "INVALID_LAMBDA_CONFIGURATION",
-                            "message": f"The alias is {found}, not version {deployment.current} alone."}
+        deployment.error = {
+            "code": "INVALID_LAMBDA_CONFIGURATION",
+            "message": f"The alias is {found}, not version {deployment.current} alone.",
+        }
         _finish(deployment, "Failed")
         return
     _enter(deployment, "InProgress")
@@ -299,8 +361,11 @@ def _set_alias(deployment: Deployment, version: str, percent: float) -> bool:
     if deployment.status not in ACTIVE:
         return False
     weights = {} if percent >= 100 else {deployment.target: percent / 100}
-    answer = lambda_svc._update_alias(deployment.function, deployment.alias, {
-        "FunctionVersion": version, "RoutingConfig": {"AdditionalVersionWeights": weights}})
+    answer = lambda_svc._update_alias(
+        deployment.function,
+        deployment.alias,
+        {"FunctionVersion": version, "RoutingConfig": {"AdditionalVersionWeights": weights}},
+    )
     if answer[0] >= 400:
         deployment.error = {"code": "INVALID_LAMBDA_CONFIGURATION", "message": answer[2].decode()}
         _finish(deployment, "Failed")
@@ -318,13 +383,29 @@ def _finish(deployment: Deployment, status: str) -> None:
 def _enter(deployment: Deployment, status: str) -> None:
     deployment.status = status
     scope = f"{get_region()}:{get_account_id()}"
-    detail = {"application": deployment.application, "deploymentGroup": deployment.group, "state": _EVENTS[status],
-              "deploymentId": deployment.identifier, "region": get_region(), "instanceGroupId": new_uuid()}
-    eventbridge._put_events({"Entries": [{
-        "Source": "aws.codedeploy", "DetailType": "CodeDeploy Deployment State-change Notification",
-        "Detail": json.dumps(detail), "Resources": [
-            f"arn:aws:codedeploy:{scope}:deploymentgroup:{deployment.application}/{deployment.group}"]}]},
-        allow_aws_source=True)
+    detail = {
+        "application": deployment.application,
+        "deploymentGroup": deployment.group,
+        "state": _EVENTS[status],
+        "deploymentId": deployment.identifier,
+        "region": get_region(),
+        "instanceGroupId": new_uuid(),
+    }
+    eventbridge._put_events(
+        {
+            "Entries": [
+                {
+                    "Source": "aws.codedeploy",
+                    "DetailType": "CodeDeploy Deployment State-change Notification",
+                    "Detail": json.dumps(detail),
+                    "Resources": [
+                        f"arn:aws:codedeploy:{scope}:deploymentgroup:{deployment.application}/{deployment.group}"
+                    ],
+                }
+            ]
+        },
+        allow_aws_source=True,
+    )
 
 
 def _plan(config: str) -> list[tuple[float, float]]:
@@ -346,8 +427,12 @@ def _function_of(revision: dict[str, Any]) -> tuple[str, str, str, str]:
     try:
         resources = _lowered(yaml.safe_load(content))["resources"]
         [properties] = [each["properties"] for resource in resources for each in resource.values()]
-        return (str(properties["name"]), str(properties["alias"]), str(properties["currentversion"]),
-                str(properties["targetversion"]))
+        return (
+            str(properties["name"]),
+            str(properties["alias"]),
+            str(properties["currentversion"]),
+            str(properties["targetversion"]),
+        )
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise CodeDeployError("InvalidRevisionException", f"The AppSpec file is not valid: {error!r}") from error
 
@@ -386,13 +471,22 @@ def _newest(deployments: list[Deployment]) -> list[Deployment]:
 
 
 _OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "CreateApplication": _create_application, "GetApplication": _get_application,
-    "ListApplications": _list_applications, "DeleteApplication": _delete_application,
-    "CreateDeploymentGroup": _create_group, "UpdateDeploymentGroup": _update_group,
-    "GetDeploymentGroup": _get_group, "ListDeploymentGroups": _list_groups, "DeleteDeploymentGroup": _delete_group,
-    "CreateDeployment": _create_deployment, "GetDeployment": _get_deployment,
-    "BatchGetDeployments": _batch_get_deployments, "ListDeployments": _list_deployments,
-    "StopDeployment": _stop_deployment, "ListDeploymentTargets": _list_targets, "GetDeploymentTarget": _get_target,
+    "CreateApplication": _create_application,
+    "GetApplication": _get_application,
+    "ListApplications": _list_applications,
+    "DeleteApplication": _delete_application,
+    "CreateDeploymentGroup": _create_group,
+    "UpdateDeploymentGroup": _update_group,
+    "GetDeploymentGroup": _get_group,
+    "ListDeploymentGroups": _list_groups,
+    "DeleteDeploymentGroup": _delete_group,
+    "CreateDeployment": _create_deployment,
+    "GetDeployment": _get_deployment,
+    "BatchGetDeployments": _batch_get_deployments,
+    "ListDeployments": _list_deployments,
+    "StopDeployment": _stop_deployment,
+    "ListDeploymentTargets": _list_targets,
+    "GetDeploymentTarget": _get_target,
     "BatchGetDeploymentTargets": _batch_get_targets,
 }
 
@@ -418,8 +512,11 @@ def _resource(service: str, method: str, path: str, *rest: Any) -> str:
     data = json.loads(body or b"{}")
     deployment = _deployments.get(data.get("deploymentId") or next(iter(data.get("deploymentIds") or []), None))
     application = data.get("applicationName") or (deployment.application if deployment else None)
-    group = (data.get("deploymentGroupName") or data.get("currentDeploymentGroupName")
-             or (deployment.group if deployment else None))
+    group = (
+        data.get("deploymentGroupName")
+        or data.get("currentDeploymentGroupName")
+        or (deployment.group if deployment else None)
+    )
     if operation == "StopDeployment" or "Target" in operation or not application:
         return "*"
     if group is None:
@@ -444,8 +541,16 @@ def _cloudformation_group(logical_id: str, properties: dict[str, Any], stack: st
     _groups.pop((application, name), None)
     given = {_member(key): value for key, value in properties.items() if key not in {"Tags", "DeploymentGroupName"}}
     rollback = properties.get("AutoRollbackConfiguration") or {}
-    _create_group({**given, "deploymentGroupName": name, "autoRollbackConfiguration": {
-        "enabled": rollback.get("Enabled") in {True, "true"}, "events": rollback.get("Events") or []}})
+    _create_group(
+        {
+            **given,
+            "deploymentGroupName": name,
+            "autoRollbackConfiguration": {
+                "enabled": rollback.get("Enabled") in {True, "true"},
+                "events": rollback.get("Events") or [],
+            },
+        }
+    )
     return name, {}
 
 
@@ -465,22 +570,36 @@ def _update_cloudformation_group(physical_id: str, _old: dict[str, Any], new: di
     return _cloudformation_group(physical_id, {**new, "DeploymentGroupName": physical_id}, stack)
 
 
+def reset() -> None:
+    for deployment in _deployments.all_values():
+        deployment.wake.set()
+    for store in (_applications, _groups, _deployments):
+        store.clear()
+
+
 def apply() -> None:
     global _stock_resource  # noqa: PLW0603
     from ministack import app  # noqa: PLC0415 - reads the environment when it is imported
 
     if "codedeploy" in app.SERVICE_HANDLERS:
         raise MendError("there is a CodeDeploy already")
-    router.SERVICE_PATTERNS["codedeploy"] = {"target_prefixes": ["CodeDeploy_20141006"],
-                                             "host_patterns": [r"codedeploy\."]}
+    router.SERVICE_PATTERNS["codedeploy"] = {
+        "target_prefixes": ["CodeDeploy_20141006"],
+        "host_patterns": [r"codedeploy\."],
+    }
     app.SERVICE_HANDLERS["codedeploy"] = handle_request
     iam_actions.SERVICE_TO_IAM_NAMESPACE["codedeploy"] = "codedeploy"
     _stock_resource = hook(iam_actions, "extract_resource_arn", _resource)
     provisioners._RESOURCE_HANDLERS["AWS::CodeDeploy::Application"] = {
-        "create": _cloudformation_application, "update": _keep, "delete": _cloudformation_delete_application}
+        "create": _cloudformation_application,
+        "update": _keep,
+        "delete": _cloudformation_delete_application,
+    }
     provisioners._RESOURCE_HANDLERS["AWS::CodeDeploy::DeploymentGroup"] = {
-        "create": _cloudformation_group, "update": _update_cloudformation_group,
-        "delete": _cloudformation_delete_group}
+        "create": _cloudformation_group,
+        "update": _update_cloudformation_group,
+        "delete": _cloudformation_delete_group,
+    }
 
 
 _stock_resource: Any = None

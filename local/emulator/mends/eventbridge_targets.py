@@ -42,10 +42,15 @@ def _invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str
     eventbridge.logger.warning("EventBridge: %s for %s: %s", code, target["Arn"], message)
     queue = (target.get("DeadLetterConfig") or {}).get("Arn")
     if queue and sqs.queue_policy_allows(queue, PRINCIPAL, rule["Arn"], get_account_id()):
-        attributes = {"RULE_ARN": rule["Arn"], "TARGET_ARN": target["Arn"], "ERROR_CODE": code,
-                      "ERROR_MESSAGE": message}
-        send_to_queue(queue, json.dumps(view.event_with_detail()),
-                      {name: ("String", value) for name, value in attributes.items()})
+        attributes = {
+            "RULE_ARN": rule["Arn"],
+            "TARGET_ARN": target["Arn"],
+            "ERROR_CODE": code,
+            "ERROR_MESSAGE": message,
+        }
+        send_to_queue(
+            queue, json.dumps(view.event_with_detail()), {name: ("String", value) for name, value in attributes.items()}
+        )
 
 
 def _refusal(target: str, rule: str) -> tuple[str, str] | None:

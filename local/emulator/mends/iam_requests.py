@@ -26,10 +26,19 @@ from ministack.core import iam_actions, iam_evaluator
 
 from local.emulator.mends import hook, sqs_move_tasks
 
-_QUALIFIED = {"InvokeFunction", "GetFunction", "GetFunctionConfiguration", "PutProvisionedConcurrencyConfig",
-              "GetProvisionedConcurrencyConfig", "DeleteProvisionedConcurrencyConfig"}
-_LAMBDA_NAMES = {"Invoke": "InvokeFunction", "InvokeAsync": "InvokeFunction",
-                 "InvokeWithResponseStream": "InvokeFunction"}
+_QUALIFIED = {
+    "InvokeFunction",
+    "GetFunction",
+    "GetFunctionConfiguration",
+    "PutProvisionedConcurrencyConfig",
+    "GetProvisionedConcurrencyConfig",
+    "DeleteProvisionedConcurrencyConfig",
+}
+_LAMBDA_NAMES = {
+    "Invoke": "InvokeFunction",
+    "InvokeAsync": "InvokeFunction",
+    "InvokeWithResponseStream": "InvokeFunction",
+}
 _PASSED = {  # action: (member with the role, service that gets it)
     "scheduler:CreateSchedule": ("Target.RoleArn", "scheduler.amazonaws.com"),
     "scheduler:UpdateSchedule": ("Target.RoleArn", "scheduler.amazonaws.com"),
@@ -66,8 +75,14 @@ def _action(service: str, method: str, path: str, *rest: Any) -> str | None:
 def _resource(service: str, method: str, path: str, *rest: Any) -> str:
     """``rest`` is headers, body, query, region, account."""
     stock: str = _stock_resource(service, method, path, *rest)
-    finder = {"lambda": _lambda, "logs": _logs, "events": _events, "ecs": _ecs, "scheduler": _scheduler,
-              "sqs": _sqs}.get(service)
+    finder = {
+        "lambda": _lambda,
+        "logs": _logs,
+        "events": _events,
+        "ecs": _ecs,
+        "scheduler": _scheduler,
+        "sqs": _sqs,
+    }.get(service)
     if finder is None:
         return stock
     headers, body, query, region, account = rest
@@ -84,8 +99,11 @@ def _lambda(call: Call) -> str:
 
 def _logs(call: Call) -> str:
     data = call.data
-    named = data.get("logGroupName") or data.get("logGroupIdentifier") or next(
-        iter(data.get("logGroupNames") or data.get("logGroupIdentifiers") or []), None)
+    named = (
+        data.get("logGroupName")
+        or data.get("logGroupIdentifier")
+        or next(iter(data.get("logGroupNames") or data.get("logGroupIdentifiers") or []), None)
+    )
     if not named or call.operation in {"TagResource", "UntagResource", "ListTagsForResource", "DescribeLogGroups"}:
         return call.stock
     group = named.removesuffix(":*").partition(":log-group:")[2] or named
@@ -113,8 +131,13 @@ def _ecs(call: Call) -> str:
         if data.get(member):
             return str(data[member] if isinstance(data[member], str) else data[member][0])
     service = data.get("service") or data.get("serviceName") or next(iter(data.get("services") or []), None)
-    if service and call.operation in {"UpdateService", "DescribeServices", "CreateService", "DeleteService",
-                                      "ListServiceDeployments"}:
+    if service and call.operation in {
+        "UpdateService",
+        "DescribeServices",
+        "CreateService",
+        "DeleteService",
+        "ListServiceDeployments",
+    }:
         cluster = str(data.get("cluster") or "default").rpartition("/")[2]
         return str(service) if service.startswith("arn:") else f"arn:aws:ecs:{call.scope}:service/{cluster}/{service}"
     if call.operation in {"DescribeTaskDefinition", "ListTaskDefinitions", "RegisterTaskDefinition"}:
@@ -153,16 +176,24 @@ def _enforce(access_key: str, action: str, service: str, region: str, **named: A
         for name in member.split("."):
             role = role.get(name) if isinstance(role, dict) else None
         if isinstance(role, str):
-            return _stock_enforce(access_key, "iam:PassRole", "iam", region, resource_arn=role,
-                                  service_context={"iam:PassedToService": receiver})
+            return _stock_enforce(
+                access_key,
+                "iam:PassRole",
+                "iam",
+                region,
+                resource_arn=role,
+                service_context={"iam:PassedToService": receiver},
+            )
     if action == "sqs:StartMessageMoveTask":
         return _redrive(access_key, region, _json(body))
     return None
 
 
 def _redrive(access_key: str, region: str, data: dict[str, Any]) -> Any:
-    needed = [(action, data.get("SourceArn")) for action in
-              ("sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")]
+    needed = [
+        (action, data.get("SourceArn"))
+        for action in ("sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+    ]
     needed.append(("sqs:SendMessage", data.get("DestinationArn")))
     for action, arn in needed:
         denied = arn and _stock_enforce(access_key, action, "sqs", region, resource_arn=arn)

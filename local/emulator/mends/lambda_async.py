@@ -85,11 +85,16 @@ def allowed(function_arn: str, principal: str, source_arn: str) -> bool:
         if record is None:
             return False
         for statement in lambda_svc._functions[name]["policy"]["Statement"]:
-            if (statement["Effect"] == "Allow" and statement["Resource"] == function_arn
-                    and statement["Action"] in {"lambda:InvokeFunction", "lambda:*"}
-                    and (statement["Principal"] == "*"
-                         or iam_evaluator._service_principal_matches(statement["Principal"], principal))
-                    and _conditions_hold(statement.get("Condition", {}), source_arn, source.account_id)):
+            if (
+                statement["Effect"] == "Allow"
+                and statement["Resource"] == function_arn
+                and statement["Action"] in {"lambda:InvokeFunction", "lambda:*"}
+                and (
+                    statement["Principal"] == "*"
+                    or iam_evaluator._service_principal_matches(statement["Principal"], principal)
+                )
+                and _conditions_hold(statement.get("Condition", {}), source_arn, source.account_id)
+            ):
                 return True
     return False
 
@@ -110,8 +115,14 @@ def send_to_queue(queue_arn: str, body: str, attributes: dict[str, tuple[str, st
         return False
     now = time.time()
     values = {name: {"DataType": kind, "StringValue": value} for name, (kind, value) in attributes.items()}
-    message = {"id": new_uuid(), "body": body, "message_attributes": values, "md5_attrs": sqs._md5_msg_attrs(values),
-               "sent_at": now, "visible_at": now + sqs.queue_delay(queue)}
+    message = {
+        "id": new_uuid(),
+        "body": body,
+        "message_attributes": values,
+        "md5_attrs": sqs._md5_msg_attrs(values),
+        "sent_at": now,
+        "visible_at": now + sqs.queue_delay(queue),
+    }
     sqs._ensure_msg_fields(message)
     queue["messages"].append(message)
     esm_wake.set()
@@ -158,16 +169,20 @@ def _execute(called: dict[str, Any], event: Event) -> dict[str, Any]:
     return dict(lambda_svc._execute_function(called, event.payload, event.request_id))
 
 
-def _give_up(event: Event, config: dict[str, Any], settings: dict[str, Any], condition: str,
-             result: dict[str, Any] | None) -> None:
+def _give_up(
+    event: Event, config: dict[str, Any], settings: dict[str, Any], condition: str, result: dict[str, Any] | None
+) -> None:
     _send(settings, "OnFailure", _envelope(event, config, condition, result), config)
     target = (config.get("DeadLetterConfig") or {}).get("TargetArn")
     if target:
         body = (result or {}).get("body")
         message = body.get("errorMessage") if isinstance(body, dict) else None
         code = "200" if result else "429"
-        attributes = {"RequestID": ("String", event.request_id), "ErrorCode": ("Number", code),
-                      "ErrorMessage": ("String", str(message or condition)[:ERROR_MESSAGE_LIMIT])}
+        attributes = {
+            "RequestID": ("String", event.request_id),
+            "ErrorCode": ("Number", code),
+            "ErrorMessage": ("String", str(message or condition)[:ERROR_MESSAGE_LIMIT]),
+        }
         _put(target, json.dumps(event.payload), attributes, config)
     cloudwatch.record_metric("AWS/Lambda", "AsyncEventsDropped", 1, "Count", {"FunctionName": config["FunctionName"]})
 
@@ -177,8 +192,12 @@ def _envelope(event: Event, config: dict[str, Any], condition: str, result: dict
     envelope: dict[str, Any] = {
         "version": "1.0",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "requestContext": {"requestId": event.request_id, "functionArn": arn, "condition": condition,
-                           "approximateInvokeCount": event.attempts},
+        "requestContext": {
+            "requestId": event.request_id,
+            "functionArn": arn,
+            "condition": condition,
+            "approximateInvokeCount": event.attempts,
+        },
         "requestPayload": event.payload,
     }
     if result is not None:
@@ -200,10 +219,19 @@ def _send(settings: dict[str, Any], kind: str, envelope: dict[str, Any], config:
     elif service == "events":
         if _role_may(config, "events:PutEvents", target):
             outcome = "Success" if kind == "OnSuccess" else "Failure"
-            eventbridge._put_events({"Entries": [{
-                "Source": "lambda", "DetailType": f"Lambda Function Invocation Result - {outcome}",
-                "Detail": json.dumps(envelope), "EventBusName": target.rpartition("/")[2],
-                "Resources": [target, envelope["requestContext"]["functionArn"]]}]})
+            eventbridge._put_events(
+                {
+                    "Entries": [
+                        {
+                            "Source": "lambda",
+                            "DetailType": f"Lambda Function Invocation Result - {outcome}",
+                            "Detail": json.dumps(envelope),
+                            "EventBusName": target.rpartition("/")[2],
+                            "Resources": [target, envelope["requestContext"]["functionArn"]],
+                        }
+                    ]
+                }
+            )
     else:
         _put(target, json.dumps(envelope), {}, config)
 
@@ -213,11 +241,21 @@ def _put(target: str, body: str, attributes: dict[str, tuple[str, str]], config:
         if _role_may(config, "sqs:SendMessage", target) and send_to_queue(target, body, attributes):
             return
     elif _role_may(config, "sns:Publish", target):
-        sns.publish_internal(target, body, message_attributes={
-            name: {"DataType": kind, "StringValue": value} for name, (kind, value) in attributes.items()})
+        sns.publish_internal(
+            target,
+            body,
+            message_attributes={
+                name: {"DataType": kind, "StringValue": value} for name, (kind, value) in attributes.items()
+            },
+        )
         return
-    cloudwatch.record_metric("AWS/Lambda", "DeadLetterErrors" if attributes else "DestinationDeliveryFailures", 1,
-                             "Count", {"FunctionName": config["FunctionName"]})
+    cloudwatch.record_metric(
+        "AWS/Lambda",
+        "DeadLetterErrors" if attributes else "DestinationDeliveryFailures",
+        1,
+        "Count",
+        {"FunctionName": config["FunctionName"]},
+    )
 
 
 def _role_may(config: dict[str, Any], action: str, resource: str) -> bool:
@@ -232,9 +270,15 @@ def role_allows(role_arn: str, access_key: str, action: str, resource: str) -> b
     if isinstance(principal, iam_evaluator.AuthError) or principal.policies is None:
         return False
     context = iam_evaluator.EvalContext(
-        principal_arn=principal.arn, principal_type=principal.type, principal_account=principal.account,
-        action=action, resource_arn=resource, region=parse_arn(resource).region or "", service_context={},
-        principal_keys=principal.keys)
+        principal_arn=principal.arn,
+        principal_type=principal.type,
+        principal_account=principal.account,
+        action=action,
+        resource_arn=resource,
+        region=parse_arn(resource).region or "",
+        service_context={},
+        principal_keys=principal.keys,
+    )
     return bool(iam_evaluator.evaluate(context, principal.policies, *principal.limits).decision == "Allow")
 
 
@@ -255,8 +299,12 @@ def _invoke_event(func: dict[str, Any], event: Any) -> None:
 
 
 def _from_sns(endpoint: str, envelope: str, topic_arn: str, sub_arn: str, *_: Any) -> None:
-    record = {"EventVersion": "1.0", "EventSubscriptionArn": sub_arn, "EventSource": "aws:sns",
-              "Sns": json.loads(envelope)}
+    record = {
+        "EventVersion": "1.0",
+        "EventSubscriptionArn": sub_arn,
+        "EventSource": "aws:sns",
+        "Sns": json.loads(envelope),
+    }
     try:
         deliver(endpoint, {"Records": [record]}, "sns.amazonaws.com", topic_arn)
     except NotAllowedError as error:

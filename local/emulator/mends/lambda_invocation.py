@@ -50,15 +50,25 @@ def run(func: dict[str, Any], event: Any, request_id: str | None = None) -> dict
         slot, limit = lambda_svc._acquire_execution_slot(func, config)
         if slot is None:
             _count(config, {"Throttles": 1})
-            reason = ("ReservedFunctionConcurrentInvocationLimitExceeded" if limit == "function"
-                      else "ConcurrentInvocationLimitExceeded")
+            reason = (
+                "ReservedFunctionConcurrentInvocationLimitExceeded"
+                if limit == "function"
+                else "ConcurrentInvocationLimitExceeded"
+            )
             return dict(lambda_svc._throttle_response(reason, "Rate Exceeded."))
         try:
             result = lambda_svc._execute_function_dispatch(func, config, event, request_id or new_uuid(), began)
         finally:
             lambda_svc._release_execution_slot(slot)
-        _count(config, {"Invocations": 1, "Errors": 1 if result.get("error") else 0, "Throttles": 0,
-                        "Duration": (time.time() - began) * 1000})
+        _count(
+            config,
+            {
+                "Invocations": 1,
+                "Errors": 1 if result.get("error") else 0,
+                "Throttles": 0,
+                "Duration": (time.time() - began) * 1000,
+            },
+        )
         return dict(result)
 
 
@@ -95,8 +105,13 @@ def _reserved(func: dict[str, Any] | None, config: dict[str, Any]) -> int | None
     return None if reserved is None else int(reserved)
 
 
-async def _invoke(name: str, event: Any, headers: dict[str, str], path_qualifier: str | None = None,
-                  query_params: dict[str, Any] | None = None) -> Any:
+async def _invoke(
+    name: str,
+    event: Any,
+    headers: dict[str, str],
+    path_qualifier: str | None = None,
+    query_params: dict[str, Any] | None = None,
+) -> Any:
     executed: list[str] = []
     _executed.set(executed)
     answer = await _stock_invoke(name, event, headers, path_qualifier, query_params)

@@ -25,17 +25,22 @@ def _refusal(function: str, current: str, data: dict[str, Any]) -> Any:
     weights = (data.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     for wanted in [version, *weights]:
         if wanted != "$LATEST" and wanted not in versions:
-            return error_response_json("ResourceNotFoundException",
-                                       f"Function not found: {lambda_svc._func_arn(function)}:{wanted}", 404)
+            return error_response_json(
+                "ResourceNotFoundException", f"Function not found: {lambda_svc._func_arn(function)}:{wanted}", 404
+            )
     if not weights:
         return None
     if len(weights) > 1 or version == "$LATEST" or "$LATEST" in weights or version in weights:
-        return error_response_json("InvalidParameterValueException",
-                                   "An alias routes to at most two different published versions.", 400)
+        return error_response_json(
+            "InvalidParameterValueException", "An alias routes to at most two different published versions.", 400
+        )
     if not all(0 <= float(weight) <= 1 for weight in weights.values()):
-        return error_response_json("ValidationException",
-                                   "Value at 'routingConfig.additionalVersionWeights' failed to satisfy constraint: "
-                                   "Map value must be between 0.0 and 1.0", 400)
+        return error_response_json(
+            "ValidationException",
+            "Value at 'routingConfig.additionalVersionWeights' failed to satisfy constraint: "
+            "Map value must be between 0.0 and 1.0",
+            400,
+        )
     return None
 
 
@@ -64,8 +69,9 @@ def _publish_version(function: str, data: dict[str, Any]) -> Any:
         if refusal:
             return refusal
         if data.get("CodeSha256") and data["CodeSha256"] != record["config"]["CodeSha256"]:
-            return error_response_json("InvalidParameterValueException",
-                                       "CodeSHA256 is different from that of the current code.", 400)
+            return error_response_json(
+                "InvalidParameterValueException", "CodeSHA256 is different from that of the current code.", 400
+            )
     return _stock_publish_version(function, data)
 
 

@@ -46,6 +46,7 @@ from ministack.services import lambda_svc
 from local.emulator import offspring
 from local.emulator.mends import hook
 
+ACTIVE_AFTER = 0.05  # seconds that a new function is Pending; AWS and stock: longer, and every waiter waits
 INIT_LIMIT = 10.0  # seconds, AWS's limit for the first initialisation
 LOG_LIMIT = 1_000_000  # bytes of one invocation's output that are kept
 _RESULT = re.compile(r"/runtime/invocation/([^/]+)/(response|error)$")
@@ -133,12 +134,17 @@ class PythonEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
 
     def _invoke(self, event: Any, request_id: str, trace_id: str, function_arn: str, timeout: float) -> Outcome:
         deadline = time.monotonic() + timeout
-        self._events.put((json.dumps(event).encode(), {
-            "Lambda-Runtime-Aws-Request-Id": request_id,
-            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + timeout) * 1000)),
-            "Lambda-Runtime-Invoked-Function-Arn": function_arn,
-            "Lambda-Runtime-Trace-Id": trace_id,
-        }))
+        self._events.put(
+            (
+                json.dumps(event).encode(),
+                {
+                    "Lambda-Runtime-Aws-Request-Id": request_id,
+                    "Lambda-Runtime-Deadline-Ms": str(int((time.time() + timeout) * 1000)),
+                    "Lambda-Runtime-Invoked-Function-Arn": function_arn,
+                    "Lambda-Runtime-Trace-Id": trace_id,
+                },
+            )
+        )
         while True:
             exited = self._proc.poll() is not None
             try:
@@ -147,8 +153,9 @@ class PythonEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
                 if exited:
                     return _ended("Runtime.ExitError", f"RequestId: {request_id} Error: {self._exit_reason()}")
                 if time.monotonic() > deadline:
-                    return _ended("Sandbox.Timedout",
-                                  f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds")
+                    return _ended(
+                        "Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds"
+                    )
                 continue
             if answered == request_id:
                 return outcome
@@ -174,8 +181,13 @@ class PythonEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
         with self._log.open("ab") as output:
             self._proc = subprocess.Popen(
                 [os.environ["SELFHEAL_RUNTIME_PYTHON"], "-s", "-m", "awslambdaric", self.config["Handler"]],
-                cwd=task, env=self._environment(task, layers, directory / "tmp"), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, start_new_session=True)
+                cwd=task,
+                env=self._environment(task, layers, directory / "tmp"),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         offspring.announce(self._proc.pid)
 
     def _environment(self, task: Path, layers: Path, temporary: Path) -> dict[str, str]:
@@ -194,8 +206,10 @@ class PythonEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
             # a laptop has no /opt to mount layers at: a variable that names a file there means the unpacked one
-            **{name: f"{layers}{value[4:]}" if value.startswith("/opt/") else value
-               for name, value in lambda_svc._runtime_env_vars(config).items()},
+            **{
+                name: f"{layers}{value[4:]}" if value.startswith("/opt/") else value
+                for name, value in lambda_svc._runtime_env_vars(config).items()
+            },
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_LAMBDA_FUNCTION_NAME": config["FunctionName"],
@@ -232,11 +246,13 @@ class PythonEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
     def _report(self, request_id: str, output: str, took_ms: float, init_ms: float | None, memory: int) -> str:
         """The platform's lines around the function's, as AWS writes them in text format."""
         init = f"\tInit Duration: {init_ms:.2f} ms" if init_ms is not None else ""
-        return (f"START RequestId: {request_id} Version: {self.config.get('Version', '$LATEST')}\n"
-                f"{output.rstrip()}{'' if not output else chr(10)}"
-                f"END RequestId: {request_id}\n"
-                f"REPORT RequestId: {request_id}\tDuration: {took_ms:.2f} ms\tBilled Duration: {int(took_ms) + 1} ms\t"
-                f"Memory Size: {self.config.get('MemorySize', 128)} MB\tMax Memory Used: {memory} MB{init}")
+        return (
+            f"START RequestId: {request_id} Version: {self.config.get('Version', '$LATEST')}\n"
+            f"{output.rstrip()}{'' if not output else chr(10)}"
+            f"END RequestId: {request_id}\n"
+            f"REPORT RequestId: {request_id}\tDuration: {took_ms:.2f} ms\tBilled Duration: {int(took_ms) + 1} ms\t"
+            f"Memory Size: {self.config.get('MemorySize', 128)} MB\tMax Memory Used: {memory} MB{init}"
+        )
 
     def _end(self) -> None:
         """Kill the process and what it started, and close its Runtime API; idempotent."""
@@ -246,6 +262,7 @@ class PythonEnvironment(lambda_runtime.Worker):  # type: ignore[misc]
             process.wait()
         server, self._server = self._server, None
         if server is not None:
+            self._events.put((b"", {}))
             # shutdown() waits for the accept loop; its connections end with the process.
             threading.Thread(target=_close, args=(server,), daemon=True).start()
         self._discard_directory()
@@ -283,8 +300,11 @@ class _RuntimeApiServer(http.server.ThreadingHTTPServer):
         """A runtime that was killed drops its connection: nothing to report."""
 
 
-def _serve_runtime_api(events: queue.Queue[tuple[bytes, dict[str, str]]], outcomes: queue.Queue[tuple[str, Outcome]],
-                       settled: threading.Event) -> http.server.ThreadingHTTPServer:
+def _serve_runtime_api(
+    events: queue.Queue[tuple[bytes, dict[str, str]]],
+    outcomes: queue.Queue[tuple[str, Outcome]],
+    settled: threading.Event,
+) -> http.server.ThreadingHTTPServer:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         # Headers and body leave in one segment: a runtime waits for both.
@@ -298,7 +318,10 @@ def _serve_runtime_api(events: queue.Queue[tuple[bytes, dict[str, str]]], outcom
             if self.path.endswith("/runtime/invocation/next"):
                 settled.set()
                 payload, headers = events.get()
-                self._answer(HTTPStatus.OK, payload, headers)
+                if headers:
+                    self._answer(HTTPStatus.OK, payload, headers)
+                else:
+                    self.close_connection = True  # the environment has ended, and with it this thread
             else:
                 self._answer(HTTPStatus.NOT_FOUND, b"{}", {})
 
@@ -328,8 +351,11 @@ def _serve_runtime_api(events: queue.Queue[tuple[bytes, dict[str, str]]], outcom
 
         def _answer(self, status: HTTPStatus, payload: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
-            for name, value in {**headers, "Content-Type": "application/json",
-                                "Content-Length": str(len(payload))}.items():
+            for name, value in {
+                **headers,
+                "Content-Type": "application/json",
+                "Content-Length": str(len(payload)),
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(payload)
@@ -375,7 +401,8 @@ def _execute(func: dict[str, Any], event: Any, request_id: str) -> Any:
         return _stock_execute(func, event, request_id)
     lambda_svc._ensure_reaper_thread()
     environment, _ = lambda_runtime.acquire_worker(
-        config["FunctionName"], config, func["code_zip"], qualifier=config.get("Version", "$LATEST"))
+        config["FunctionName"], config, func["code_zip"], qualifier=config.get("Version", "$LATEST")
+    )
     try:
         return environment.run(event, request_id, _trace_id(), config["FunctionArn"])
     finally:
@@ -385,8 +412,9 @@ def _execute(func: dict[str, Any], event: Any, request_id: str) -> Any:
 def _trace_id() -> str:
     """A trace header whose lineage carries the depth of the chain of invocations; the SDK hands it on."""
     depth = lambda_svc._invoke_depth.get()
-    return (f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()};Parent={os.urandom(8).hex()};Sampled=0;"
-            f"Lineage=1:{depth}")
+    return (
+        f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()};Parent={os.urandom(8).hex()};Sampled=0;Lineage=1:{depth}"
+    )
 
 
 def _inbound_depth(headers: dict[str, str]) -> int:
@@ -403,6 +431,7 @@ def apply() -> None:
     _stock_execute = hook(lambda_svc, "_execute_function_warm", _execute)
     _stock_class_for = hook(lambda_runtime, "_worker_class_for", _class_for)
     hook(lambda_svc, "_inbound_invoke_depth", _inbound_depth)
+    hook(lambda_svc, "_LAMBDA_STATE_TRANSITION_DELAY", ACTIVE_AFTER)
 
 
 _stock_execute: Any = None

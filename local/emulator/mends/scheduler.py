@@ -35,8 +35,19 @@ from local.emulator.mends.lambda_async import accept, role_allows, send_to_queue
 
 TICK = 1.0  # seconds
 PRINCIPAL = "scheduler.amazonaws.com"
-FIELDS = ("ActionAfterCompletion", "Description", "EndDate", "FlexibleTimeWindow", "GroupName", "KmsKeyArn",
-          "ScheduleExpression", "ScheduleExpressionTimezone", "StartDate", "State", "Target")
+FIELDS = (
+    "ActionAfterCompletion",
+    "Description",
+    "EndDate",
+    "FlexibleTimeWindow",
+    "GroupName",
+    "KmsKeyArn",
+    "ScheduleExpression",
+    "ScheduleExpressionTimezone",
+    "StartDate",
+    "State",
+    "Target",
+)
 _fired: dict[tuple[str, str, str], float] = {}
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 
@@ -94,13 +105,27 @@ def _start(schedule: dict[str, Any], due: float) -> None:
     target = schedule["Target"]
     execution = new_uuid()
     moment = datetime.fromtimestamp(due, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    context = {"<aws.scheduler.schedule-arn>": schedule["Arn"], "<aws.scheduler.scheduled-time>": moment,
-               "<aws.scheduler.execution-id>": execution, "<aws.scheduler.attempt-number>": "1"}
+    context = {
+        "<aws.scheduler.schedule-arn>": schedule["Arn"],
+        "<aws.scheduler.scheduled-time>": moment,
+        "<aws.scheduler.execution-id>": execution,
+        "<aws.scheduler.attempt-number>": "1",
+    }
     body = target.get("Input")
     if body is None:
-        body = json.dumps({"version": "0", "id": execution, "detail-type": "Scheduled Event",
-                           "source": "aws.scheduler", "account": get_account_id(), "time": moment,
-                           "region": get_region(), "resources": [schedule["Arn"]], "detail": "{}"})
+        body = json.dumps(
+            {
+                "version": "0",
+                "id": execution,
+                "detail-type": "Scheduled Event",
+                "source": "aws.scheduler",
+                "account": get_account_id(),
+                "time": moment,
+                "region": get_region(),
+                "resources": [schedule["Arn"]],
+                "detail": "{}",
+            }
+        )
     for placeholder, value in context.items():
         body = body.replace(placeholder, value)
     try:
@@ -109,23 +134,39 @@ def _start(schedule: dict[str, Any], due: float) -> None:
         scheduler.logger.warning("schedule %s: %s", schedule["Arn"], error)
         queue = (target.get("DeadLetterConfig") or {}).get("Arn")
         if queue and _role_may(target["RoleArn"], "sqs:SendMessage", queue):
-            attributes = {"ERROR_CODE": error.code, "ERROR_MESSAGE": str(error), "EXECUTION_ID": execution,
-                          "IS_PAYLOAD_TRUNCATED": "false", "RETRY_ATTEMPTS": "0", "SCHEDULED_TIME": moment,
-                          "SCHEDULE_ARN": schedule["Arn"], "TARGET_ARN": target["Arn"]}
-            send_to_queue(queue, json.dumps({"FunctionName": target["Arn"], "Payload": body}
-                                            if ":lambda:" in target["Arn"] else {"Input": body}),
-                          {name: ("String", value) for name, value in attributes.items()})
+            attributes = {
+                "ERROR_CODE": error.code,
+                "ERROR_MESSAGE": str(error),
+                "EXECUTION_ID": execution,
+                "IS_PAYLOAD_TRUNCATED": "false",
+                "RETRY_ATTEMPTS": "0",
+                "SCHEDULED_TIME": moment,
+                "SCHEDULE_ARN": schedule["Arn"],
+                "TARGET_ARN": target["Arn"],
+            }
+            send_to_queue(
+                queue,
+                json.dumps(
+                    {"FunctionName": target["Arn"], "Payload": body} if ":lambda:" in target["Arn"] else {"Input": body}
+                ),
+                {name: ("String", value) for name, value in attributes.items()},
+            )
 
 
 def _deliver(target: dict[str, Any], body: str) -> None:
     spec = parse_arn(target["Arn"])
-    action = {"lambda": "lambda:InvokeFunction", "sqs": "sqs:SendMessage", "sns": "sns:Publish",
-              "events": "events:PutEvents"}.get(spec.service)
+    action = {
+        "lambda": "lambda:InvokeFunction",
+        "sqs": "sqs:SendMessage",
+        "sns": "sns:Publish",
+        "events": "events:PutEvents",
+    }.get(spec.service)
     if action is None:
         raise DeliveryError("UNSUPPORTED_TARGET", f"this emulator does not start {target['Arn']}")
     if not _role_may(target["RoleArn"], action, target["Arn"]):
-        raise DeliveryError("NO_PERMISSIONS", f"{target['RoleArn']} is not authorized to perform: {action} "
-                                              f"on resource: {target['Arn']}")
+        raise DeliveryError(
+            "NO_PERMISSIONS", f"{target['RoleArn']} is not authorized to perform: {action} on resource: {target['Arn']}"
+        )
     if spec.service == "lambda":
         if eventbridge_function_missing(target["Arn"]):
             raise DeliveryError("RESOURCE_NOT_FOUND", f"Function not found: {target['Arn']}")
@@ -142,9 +183,18 @@ def _deliver(target: dict[str, Any], body: str) -> None:
             raise DeliveryError("RESOURCE_NOT_FOUND", f"Topic not found: {target['Arn']}")
     else:
         parameters = target.get("EventBridgeParameters") or {}
-        eventbridge._put_events({"Entries": [{
-            "Source": parameters.get("Source", ""), "DetailType": parameters.get("DetailType", ""), "Detail": body,
-            "EventBusName": target["Arn"].rpartition("/")[2]}]})
+        eventbridge._put_events(
+            {
+                "Entries": [
+                    {
+                        "Source": parameters.get("Source", ""),
+                        "DetailType": parameters.get("DetailType", ""),
+                        "Detail": body,
+                        "EventBusName": target["Arn"].rpartition("/")[2],
+                    }
+                ]
+            }
+        )
 
 
 def eventbridge_function_missing(arn: str) -> bool:
@@ -162,9 +212,15 @@ def _role_may(role_arn: str, action: str, resource: str) -> bool:
     if role is None or not _trusts_scheduler(role):
         return False
     key = "ASIA" + hashlib.sha256(f"scheduler:{role_arn}".encode()).hexdigest()[:16].upper()
-    sts.register_session(key, {
-        "Arn": f"arn:aws:sts::{spec.account_id}:assumed-role/{name}/scheduler", "UserId": f"{name}:scheduler",
-        "SecretAccessKey": key, "SessionToken": key})
+    sts.register_session(
+        key,
+        {
+            "Arn": f"arn:aws:sts::{spec.account_id}:assumed-role/{name}/scheduler",
+            "UserId": f"{name}:scheduler",
+            "SecretAccessKey": key,
+            "SessionToken": key,
+        },
+    )
     return role_allows(role_arn, key, action, resource)
 
 
@@ -173,15 +229,19 @@ def _trusts_scheduler(role: dict[str, Any]) -> bool:
     statements = (json.loads(document) if isinstance(document, str) else document)["Statement"]
     for statement in statements if isinstance(statements, list) else [statements]:
         if statement["Effect"] == "Allow" and iam_evaluator._service_principal_matches(
-                statement.get("Principal"), PRINCIPAL):
+            statement.get("Principal"), PRINCIPAL
+        ):
             return True
     return False
 
 
 def _invalid(body: dict[str, Any]) -> str | None:
     expression = body.get("ScheduleExpression") or ""
-    if not (_AT.fullmatch(expression) or eventbridge._parse_rate_seconds(expression)
-            or eventbridge._parse_cron_fields(expression)):
+    if not (
+        _AT.fullmatch(expression)
+        or eventbridge._parse_rate_seconds(expression)
+        or eventbridge._parse_cron_fields(expression)
+    ):
         return f"Invalid Schedule Expression {expression}."
     try:
         ZoneInfo(body.get("ScheduleExpressionTimezone") or "UTC")
@@ -229,7 +289,7 @@ def _list(query: dict[str, str]) -> Any:
     status, headers, body = _stock_list({**query, "MaxResults": "1000000"})
     schedules = sorted(json.loads(body)["Schedules"], key=lambda schedule: schedule["Arn"])
     begin = int(query.get("NextToken") or 0)
-    page: dict[str, Any] = {"Schedules": schedules[begin:begin + size]}
+    page: dict[str, Any] = {"Schedules": schedules[begin : begin + size]}
     if begin + size < len(schedules):
         page["NextToken"] = str(begin + size)
     return status, headers, json.dumps(page).encode()
@@ -243,8 +303,9 @@ def _cloudformation_create(logical_id: str, properties: dict[str, Any], stack: s
     return name, {"Arn": json.loads(answer[2])["ScheduleArn"]}
 
 
-def _cloudformation_update(physical_id: str, old: dict[str, Any], new: dict[str, Any], stack: str,
-                           logical_id: str | None = None) -> Any:
+def _cloudformation_update(
+    physical_id: str, old: dict[str, Any], new: dict[str, Any], stack: str, logical_id: str | None = None
+) -> Any:
     renamed = (new.get("Name") or physical_id) != physical_id
     if renamed or (new.get("GroupName") or "default") != (old.get("GroupName") or "default"):
         created = _cloudformation_create(logical_id or physical_id, {"Name": physical_id, **new}, stack)
@@ -281,6 +342,10 @@ def _loop() -> None:
 
 def _start_scheduler() -> None:
     threading.Thread(target=_loop, daemon=True, name="scheduler").start()
+
+
+def reset() -> None:
+    _fired.clear()
 
 
 def apply() -> None:

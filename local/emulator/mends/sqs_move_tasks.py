@@ -47,10 +47,16 @@ class Task:
 
     def described(self) -> dict[str, Any]:
         told: dict[str, Any] = {
-            "SourceArn": self.source, "Status": self.status, "StartedTimestamp": int(self.started * 1000),
-            "ApproximateNumberOfMessagesMoved": self.moved, "ApproximateNumberOfMessagesToMove": len(self.messages),
-            "DestinationArn": self.destination, "MaxNumberOfMessagesPerSecond": self.rate,
-            "FailureReason": self.failure, "TaskHandle": self.handle if self.status == "RUNNING" else None}
+            "SourceArn": self.source,
+            "Status": self.status,
+            "StartedTimestamp": int(self.started * 1000),
+            "ApproximateNumberOfMessagesMoved": self.moved,
+            "ApproximateNumberOfMessagesToMove": len(self.messages),
+            "DestinationArn": self.destination,
+            "MaxNumberOfMessagesPerSecond": self.rate,
+            "FailureReason": self.failure,
+            "TaskHandle": self.handle if self.status == "RUNNING" else None,
+        }
         return {name: value for name, value in told.items() if value is not None}
 
 
@@ -81,18 +87,25 @@ def _start(data: dict[str, Any], _url: str) -> dict[str, Any]:
         _existing(destination)
     rate = data.get("MaxNumberOfMessagesPerSecond")
     if rate is not None and not 1 <= int(rate) <= 500:
-        raise sqs._Err("InvalidParameterValue",
-                       "Value for parameter MaxNumberOfMessagesPerSecond is invalid. "
-                       "Reason: Must be between 1 and 500.",
-                       400)
+        raise sqs._Err(
+            "InvalidParameterValue",
+            "Value for parameter MaxNumberOfMessagesPerSecond is invalid. Reason: Must be between 1 and 500.",
+            400,
+        )
     history = _tasks.setdefault(source, [])
     if any(task.status in {"RUNNING", "CANCELLING"} for task in history):
-        raise sqs._Err("InvalidParameterValue",
-                       "There is already a task running. Only one active task is allowed for a source queue "
-                       "arn at a given time.", 400)
+        raise sqs._Err(
+            "InvalidParameterValue",
+            "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
+            400,
+        )
     now = time.time()
-    task = Task(source, destination, None if rate is None else int(rate),
-                [message["id"] for message in queue["messages"] if message["visible_at"] <= now])
+    task = Task(
+        source,
+        destination,
+        None if rate is None else int(rate),
+        [message["id"] for message in queue["messages"] if message["visible_at"] <= now],
+    )
     history.insert(0, task)
     del history[TASKS_KEPT:]
     context = contextvars.copy_context()
@@ -106,14 +119,22 @@ def _move(task: Task) -> None:
     for identifier in list(task.messages):
         if task.status != "RUNNING" or queue is None:
             break
-        message = next((entry for entry in queue["messages"]
-                        if entry["id"] == identifier and entry["visible_at"] <= time.time()), None)
+        message = next(
+            (entry for entry in queue["messages"] if entry["id"] == identifier and entry["visible_at"] <= time.time()),
+            None,
+        )
         if message is not None:
             destination = task.destination or message["sys"].get("DeadLetterQueueSourceArn")
             target = sqs._queue_by_arn(destination) if destination else None
             if target is None:
-                task.status, task.failure = "FAILED", ("CouldNotDetermineMessageSource" if not destination
-                                                       else "AWS.SimpleQueueService.NonExistentQueue")
+                task.status, task.failure = (
+                    "FAILED",
+                    (
+                        "CouldNotDetermineMessageSource"
+                        if not destination
+                        else "AWS.SimpleQueueService.NonExistentQueue"
+                    ),
+                )
                 return
             _hand_over(queue, target, message)
             task.moved += 1
@@ -124,8 +145,9 @@ def _move(task: Task) -> None:
 def _hand_over(queue: dict[str, Any], target: dict[str, Any], message: dict[str, Any]) -> None:
     moved = copy.deepcopy(message)
     now = time.time()
-    moved.update(id=new_uuid(), receipt_handle=None, receive_count=0, first_receive_at=None, visible_at=now,
-                 enqueued_at=now)
+    moved.update(
+        id=new_uuid(), receipt_handle=None, receive_count=0, first_receive_at=None, visible_at=now, enqueued_at=now
+    )
     moved["sys"] = {name: value for name, value in moved["sys"].items() if name != "DeadLetterQueueSourceArn"}
     moved["sys"]["SentTimestamp"] = str(int(now * 1000))
     moved["sent_at"] = now
@@ -137,7 +159,7 @@ def _hand_over(queue: dict[str, Any], target: dict[str, Any], message: dict[str,
 def _list(data: dict[str, Any], _url: str) -> dict[str, Any]:
     source = data.get("SourceArn") or ""
     _existing(source)
-    return {"Results": [task.described() for task in _tasks.get(source, [])[:int(data.get("MaxResults") or 1)]]}
+    return {"Results": [task.described() for task in _tasks.get(source, [])[: int(data.get("MaxResults") or 1)]]}
 
 
 def _cancel(data: dict[str, Any], _url: str) -> dict[str, Any]:
@@ -158,16 +180,27 @@ def _list_sources(_data: dict[str, Any], url: str) -> dict[str, Any]:
 def _existing(arn: str) -> dict[str, Any]:
     queue = sqs._queue_by_arn(arn)
     if queue is None:
-        raise sqs._Err("ResourceNotFoundException",
-                       "The resource that you specified for the SourceArn parameter doesn't exist.", 404)
+        raise sqs._Err(
+            "ResourceNotFoundException",
+            "The resource that you specified for the SourceArn parameter doesn't exist.",
+            404,
+        )
     found: dict[str, Any] = queue
     return found
 
 
+def reset() -> None:
+    _tasks.clear()
+
+
 def apply() -> None:
     known = sqs._HANDLERS
-    for name, action in {"StartMessageMoveTask": _start, "ListMessageMoveTasks": _list,
-                         "CancelMessageMoveTask": _cancel, "ListDeadLetterSourceQueues": _list_sources}.items():
+    for name, action in {
+        "StartMessageMoveTask": _start,
+        "ListMessageMoveTasks": _list,
+        "CancelMessageMoveTask": _cancel,
+        "ListDeadLetterSourceQueues": _list_sources,
+    }.items():
         if name in known:
             raise MendError(f"{name} exists already")
         known[name] = action

@@ -23,12 +23,18 @@ from local.emulator.mends import hook
 def _put_parameter(data: dict[str, Any]) -> Any:
     existing = ssm._parameters.get(data.get("Name")) or {}
     if existing and data.get("Overwrite") and data.get("Type") not in {None, existing["Type"]}:
-        return error_response_json("HierarchyTypeMismatchException",
-                                   "The parameter type can't be changed: delete the parameter and create it anew.", 400)
+        return error_response_json(
+            "HierarchyTypeMismatchException",
+            "The parameter type can't be changed: delete the parameter and create it anew.",
+            400,
+        )
     pattern = data.get("AllowedPattern") or existing.get("AllowedPattern")
     if pattern and not re.search(pattern, data.get("Value", "")):
-        return error_response_json("ParameterPatternMismatchException",
-                                   f"Parameter value can't be validated based on the pattern {pattern}", 400)
+        return error_response_json(
+            "ParameterPatternMismatchException",
+            f"Parameter value can't be validated based on the pattern {pattern}",
+            400,
+        )
     answer = _stock_put_parameter({**data, "AllowedPattern": pattern} if pattern else data)
     if answer[0] == 200:
         ssm._parameter_history[data["Name"]][-1]["LastModifiedUser"] = iam_evaluator.caller_arn()

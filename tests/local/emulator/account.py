@@ -66,10 +66,14 @@ class Account:
         key = (service, given["AccessKeyId"])
         if key not in self.clients:
             self.clients[key] = SESSION.client(
-                service, endpoint_url=self.emulator.endpoint, region_name=REGION,
-                aws_access_key_id=given["AccessKeyId"], aws_secret_access_key=given["SecretAccessKey"],
+                service,
+                endpoint_url=self.emulator.endpoint,
+                region_name=REGION,
+                aws_access_key_id=given["AccessKeyId"],
+                aws_secret_access_key=given["SecretAccessKey"],
                 aws_session_token=given.get("SessionToken"),
-                config=Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=30))
+                config=Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=30),
+            )
         return self.clients[key]
 
     def name(self, kind: str) -> str:
@@ -87,9 +91,13 @@ class Account:
 
     def role(self, statements: list[dict[str, Any]], service: str = "lambda.amazonaws.com") -> str:
         name = self.name("role")
-        trust = {"Version": "2012-10-17", "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"},
-            {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}]}
+        trust = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"},
+                {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"},
+            ],
+        }
         iam = self.client("iam")
         arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
         if statements:
@@ -102,8 +110,14 @@ class Account:
         session = self.client("sts").assume_role(RoleArn=self.role(list(statements)), RoleSessionName="test")
         return dict(session["Credentials"])
 
-    def function(self, code: str = RECORDER, *, statements: list[dict[str, Any]] | None = None,
-                 environment: Mapping[str, str] | None = None, **settings: Any) -> Function:
+    def function(
+        self,
+        code: str = RECORDER,
+        *,
+        statements: list[dict[str, Any]] | None = None,
+        environment: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> Function:
         name = self.name("function")
         out = self.directory / f"{name}.jsonl"
         archive = io.BytesIO()
@@ -112,9 +126,14 @@ class Account:
         client = self.client("lambda")
         role = self.role(statements or [])
         created = client.create_function(
-            FunctionName=name, Runtime="python3.13", Handler="app.handler", Role=role,
-            Code={"ZipFile": archive.getvalue()}, Environment={"Variables": {"OUT": str(out), **(environment or {})}},
-            **{"Timeout": 5, **settings})
+            FunctionName=name,
+            Runtime="python3.13",
+            Handler="app.handler",
+            Role=role,
+            Code={"ZipFile": archive.getvalue()},
+            Environment={"Variables": {"OUT": str(out), **(environment or {})}},
+            **{"Timeout": 5, **settings},
+        )
         self.wait(lambda: client.get_function_configuration(FunctionName=name)["State"] == "Active", "the function")
         return Function(name, created["FunctionArn"], role, out)
 
@@ -126,8 +145,13 @@ class Account:
 
     def permit(self, function: Function, principal: str, source: str, qualifier: str | None = None) -> None:
         self.client("lambda").add_permission(
-            FunctionName=function.name, StatementId=self.name("permit"), Action="lambda:InvokeFunction",
-            Principal=principal, SourceArn=source, **({"Qualifier": qualifier} if qualifier else {}))
+            FunctionName=function.name,
+            StatementId=self.name("permit"),
+            Action="lambda:InvokeFunction",
+            Principal=principal,
+            SourceArn=source,
+            **({"Qualifier": qualifier} if qualifier else {}),
+        )
 
     def queue(self, *senders: str, **attributes: str) -> tuple[str, str]:
         """A queue's URL and ARN; ``senders`` are service principals that may write to it."""
@@ -136,9 +160,17 @@ class Account:
         url = client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
         if senders:
-            policy = {"Version": "2012-10-17", "Statement": [
-                {"Effect": "Allow", "Principal": {"Service": list(senders)}, "Action": "sqs:SendMessage",
-                 "Resource": arn}]}
+            policy = {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": list(senders)},
+                        "Action": "sqs:SendMessage",
+                        "Resource": arn,
+                    }
+                ],
+            }
             client.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
         return url, arn
 
@@ -147,8 +179,9 @@ class Account:
         client = self.client("sqs")
 
         def receive() -> list[dict[str, Any]]:
-            answer = client.receive_message(QueueUrl=url, MessageAttributeNames=["All"],
-                                            MessageSystemAttributeNames=["All"], WaitTimeSeconds=0)
+            answer = client.receive_message(
+                QueueUrl=url, MessageAttributeNames=["All"], MessageSystemAttributeNames=["All"], WaitTimeSeconds=0
+            )
             return list(answer.get("Messages", []))
 
         message = self.wait(receive, "a message")[0]
@@ -158,16 +191,27 @@ class Account:
     def alarm(self, **settings: Any) -> str:
         """An alarm of its own metric (namespace "Test", the alarm's name), 10 s periods; returns its name."""
         name = self.name("alarm")
-        self.client("cloudwatch").put_metric_alarm(**{
-            "AlarmName": name, "Namespace": "Test", "MetricName": name, "Statistic": "Sum", "Period": 10,
-            "EvaluationPeriods": 1, "Threshold": 1, "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-            "TreatMissingData": "notBreaching", **settings})
+        self.client("cloudwatch").put_metric_alarm(
+            **{
+                "AlarmName": name,
+                "Namespace": "Test",
+                "MetricName": name,
+                "Statistic": "Sum",
+                "Period": 10,
+                "EvaluationPeriods": 1,
+                "Threshold": 1,
+                "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+                "TreatMissingData": "notBreaching",
+                **settings,
+            }
+        )
         return name
 
     def datum(self, metric: str, value: float, dimensions: Mapping[str, str] | None = None) -> None:
         named = [{"Name": name, "Value": text} for name, text in (dimensions or {}).items()]
-        self.client("cloudwatch").put_metric_data(Namespace="Test", MetricData=[
-            {"MetricName": metric, "Value": value, "Dimensions": named}])
+        self.client("cloudwatch").put_metric_data(
+            Namespace="Test", MetricData=[{"MetricName": metric, "Value": value, "Dimensions": named}]
+        )
 
     def state(self, alarm: str) -> dict[str, Any]:
         return dict(self.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0])

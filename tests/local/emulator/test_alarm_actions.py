@@ -17,8 +17,11 @@ PRINCIPAL = "lambda.alarms.cloudwatch.amazonaws.com"
 def on_bus(account: Account, alarm: str) -> str:
     """The URL of a queue that gets the alarm's state changes from the default bus."""
     url, queue = account.queue("events.amazonaws.com")
-    pattern = {"source": ["aws.cloudwatch"], "detail-type": ["CloudWatch Alarm State Change"],
-               "detail": {"alarmName": [alarm]}}
+    pattern = {
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "detail": {"alarmName": [alarm]},
+    }
     events = account.client("events")
     events.put_rule(Name=alarm, EventPattern=json.dumps(pattern))
     events.put_targets(Rule=alarm, Targets=[{"Id": "1", "Arn": queue}])
@@ -39,14 +42,25 @@ def test_event_of_a_metric_alarm_is_complete(account: Account) -> None:
     assert detail["state"]["value"] == "ALARM"
     assert detail["state"]["reason"] == described["StateReason"]
     data = json.loads(detail["state"]["reasonData"])
-    assert {"version", "queryDate", "startDate", "statistic", "period", "recentDatapoints", "threshold",
-            "evaluatedDatapoints"} == set(data)
+    assert {
+        "version",
+        "queryDate",
+        "startDate",
+        "statistic",
+        "period",
+        "recentDatapoints",
+        "threshold",
+        "evaluatedDatapoints",
+    } == set(data)
     assert {"timestamp", "sampleCount", "value"} == set(data["evaluatedDatapoints"][0])
     assert detail["previousState"]["value"] == "OK"
     assert detail["configuration"]["description"] == "too many"
     [metric] = detail["configuration"]["metrics"]
-    assert metric["metricStat"] == {"period": 10, "stat": "Sum", "metric": {
-        "namespace": "Test", "name": alarm, "dimensions": {"Stage": "prod"}}}
+    assert metric["metricStat"] == {
+        "period": 10,
+        "stat": "Sum",
+        "metric": {"namespace": "Test", "name": alarm, "dimensions": {"Stage": "prod"}},
+    }
     assert metric["returnData"] is True
 
 
@@ -70,21 +84,46 @@ def test_drill_is_told_with_one_time_stamp_everywhere(account: Account) -> None:
     [action] = function.events()
     moment = event["detail"]["state"]["timestamp"]
     assert "reasonData" not in event["detail"]["state"]
-    assert action == {"source": "aws.cloudwatch", "alarmArn": arn, "accountId": "111111111111", "time": moment,
-                      "region": "us-east-1", "alarmData": event["detail"]}
+    assert action == {
+        "source": "aws.cloudwatch",
+        "alarmArn": arn,
+        "accountId": "111111111111",
+        "time": moment,
+        "region": "us-east-1",
+        "alarmData": event["detail"],
+    }
     assert moment.endswith("+0000")
     trigger = notification.pop("Trigger")
     updated = notification.pop("AlarmConfigurationUpdatedTimestamp")
     assert updated.endswith("+0000")
     assert notification == {
-        "AlarmName": alarm, "AlarmDescription": None, "AWSAccountId": "111111111111", "NewStateValue": "ALARM",
-        "NewStateReason": "drill", "StateChangeTime": moment, "Region": "US East (N. Virginia)", "AlarmArn": arn,
-        "OldStateValue": "OK", "OKActions": [], "AlarmActions": [topic, alias], "InsufficientDataActions": []}
+        "AlarmName": alarm,
+        "AlarmDescription": None,
+        "AWSAccountId": "111111111111",
+        "NewStateValue": "ALARM",
+        "NewStateReason": "drill",
+        "StateChangeTime": moment,
+        "Region": "US East (N. Virginia)",
+        "AlarmArn": arn,
+        "OldStateValue": "OK",
+        "OKActions": [],
+        "AlarmActions": [topic, alias],
+        "InsufficientDataActions": [],
+    }
     assert trigger == {
-        "MetricName": alarm, "Namespace": "Test", "StatisticType": "Statistic", "Statistic": "SUM", "Unit": None,
-        "Dimensions": [], "Period": 10, "EvaluationPeriods": 1, "Threshold": 1.0,
-        "ComparisonOperator": "GreaterThanOrEqualToThreshold", "TreatMissingData": "notBreaching",
-        "EvaluateLowSampleCountPercentile": ""}
+        "MetricName": alarm,
+        "Namespace": "Test",
+        "StatisticType": "Statistic",
+        "Statistic": "SUM",
+        "Unit": None,
+        "Dimensions": [],
+        "Period": 10,
+        "EvaluationPeriods": 1,
+        "Threshold": 1.0,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",
+        "EvaluateLowSampleCountPercentile": "",
+    }
 
 
 def test_only_a_change_is_told(account: Account) -> None:

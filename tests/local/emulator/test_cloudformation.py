@@ -16,9 +16,12 @@ def deploy(account: Account, template: dict[str, Any], **parameters: str) -> dic
     """Create the stack; returns the physical id of each resource."""
     client, name = account.client("cloudformation"), account.name("stack")
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-    client.create_stack(StackName=name, TemplateBody=json.dumps(template),
-                        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-                        Parameters=given)
+    client.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template),
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=given,
+    )
 
     def status() -> str:
         [stack] = client.describe_stacks(StackName=name)["Stacks"]
@@ -33,9 +36,14 @@ def deploy(account: Account, template: dict[str, Any], **parameters: str) -> dic
 
 def test_function_is_created_with_its_failure_queue_and_its_concurrency(account: Account) -> None:
     _, queue = account.queue()
-    function = {"Runtime": "python3.13", "Handler": "index.handler", "Role": account.role([]),
-                "Code": {"ZipFile": "def handler(event, context): return 1"},
-                "DeadLetterConfig": {"TargetArn": queue}, "ReservedConcurrentExecutions": 0}
+    function = {
+        "Runtime": "python3.13",
+        "Handler": "index.handler",
+        "Role": account.role([]),
+        "Code": {"ZipFile": "def handler(event, context): return 1"},
+        "DeadLetterConfig": {"TargetArn": queue},
+        "ReservedConcurrentExecutions": 0,
+    }
 
     name = deploy(account, {"Resources": {"F": {"Type": "AWS::Lambda::Function", "Properties": function}}})["F"]
 
@@ -48,9 +56,18 @@ def test_parameter_s_value_decides_in_the_transform(account: Account) -> None:
     template = {
         "Transform": "AWS::Serverless-2016-10-31",
         "Parameters": {"Alias": {"Type": "String", "Default": "default"}},
-        "Resources": {"F": {"Type": "AWS::Serverless::Function", "Properties": {
-            "Runtime": "python3.13", "Handler": "index.handler", "AutoPublishAlias": {"Ref": "Alias"},
-            "InlineCode": "def handler(event, context): return 1"}}}}
+        "Resources": {
+            "F": {
+                "Type": "AWS::Serverless::Function",
+                "Properties": {
+                    "Runtime": "python3.13",
+                    "Handler": "index.handler",
+                    "AutoPublishAlias": {"Ref": "Alias"},
+                    "InlineCode": "def handler(event, context): return 1",
+                },
+            }
+        },
+    }
 
     name = deploy(account, template, Alias="override")["F"]
 

@@ -24,17 +24,36 @@ def shifted(account: Account, config: str) -> tuple[Function, str, str]:
     client.publish_version(FunctionName=function.name)
     name = account.name("app")
     codedeploy.create_application(applicationName=name, computePlatform="Lambda")
-    codedeploy.create_deployment_group(applicationName=name, deploymentGroupName=name, deploymentConfigName=config,
-                                       serviceRoleArn=function.role)
+    codedeploy.create_deployment_group(
+        applicationName=name, deploymentGroupName=name, deploymentConfigName=config, serviceRoleArn=function.role
+    )
     return function, name, start(account, function, name, "1", "2")
 
 
 def start(account: Account, function: Function, name: str, current: str, target: str) -> str:
-    spec = {"version": 0.0, "Resources": [{"f": {"Type": "AWS::Lambda::Function", "Properties": {
-        "Name": function.name, "Alias": "live", "CurrentVersion": current, "TargetVersion": target}}}]}
-    return str(account.client("codedeploy").create_deployment(
-        applicationName=name, deploymentGroupName=name,
-        revision={"revisionType": "AppSpecContent", "appSpecContent": {"content": json.dumps(spec)}})["deploymentId"])
+    spec = {
+        "version": 0.0,
+        "Resources": [
+            {
+                "f": {
+                    "Type": "AWS::Lambda::Function",
+                    "Properties": {
+                        "Name": function.name,
+                        "Alias": "live",
+                        "CurrentVersion": current,
+                        "TargetVersion": target,
+                    },
+                }
+            }
+        ],
+    }
+    return str(
+        account.client("codedeploy").create_deployment(
+            applicationName=name,
+            deploymentGroupName=name,
+            revision={"revisionType": "AppSpecContent", "appSpecContent": {"content": json.dumps(spec)}},
+        )["deploymentId"]
+    )
 
 
 def alias(account: Account, function: Function) -> tuple[str, dict[str, float]]:
@@ -54,8 +73,12 @@ def test_canary_shifts_and_ends_at_the_target(account: Account) -> None:
     [target] = client.list_deployment_targets(deploymentId=deployment)["targetIds"]
     shift = client.get_deployment_target(deploymentId=deployment, targetId=target)["deploymentTarget"]["lambdaTarget"]
     assert shift["lambdaFunctionInfo"] == {
-        "functionName": function.name, "functionAlias": "live", "currentVersion": "1", "targetVersion": "2",
-        "targetVersionWeight": 10.0}
+        "functionName": function.name,
+        "functionAlias": "live",
+        "currentVersion": "1",
+        "targetVersion": "2",
+        "targetVersionWeight": 10.0,
+    }
 
     account.wait(lambda: info(account, deployment)["status"] == "Succeeded", "success")
     assert alias(account, function) == ("2", {})
@@ -109,23 +132,38 @@ def test_deployments_are_listed_for_application_and_group_or_for_neither(account
 def test_reading_is_confined_to_a_group_and_stopping_cannot_be(account: Account) -> None:
     _, name, deployment = shifted(account, SLOW)
     arn = f"arn:aws:codedeploy:us-east-1:111111111111:deploymentgroup:{name}/{name}"
-    scoped = account.client("codedeploy", account.credentials(
-        {"Action": ["codedeploy:GetDeployment", "codedeploy:StopDeployment"], "Resource": arn}))
+    scoped = account.client(
+        "codedeploy",
+        account.credentials({"Action": ["codedeploy:GetDeployment", "codedeploy:StopDeployment"], "Resource": arn}),
+    )
 
     scoped.get_deployment(deploymentId=deployment)
 
     refused(scoped.stop_deployment, "AccessDeniedException", deploymentId=deployment)
-    account.client("codedeploy", account.credentials({"Action": "codedeploy:StopDeployment", "Resource": "*"})
-                   ).stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
+    account.client(
+        "codedeploy", account.credentials({"Action": "codedeploy:StopDeployment", "Resource": "*"})
+    ).stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
 
 
 def test_template_may_have_an_application_and_a_group(account: Account) -> None:
-    made = deploy(account, {"Resources": {
-        "App": {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "Lambda"}},
-        "Group": {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": {
-            "ApplicationName": {"Ref": "App"}, "ServiceRoleArn": account.role([]),
-            "AutoRollbackConfiguration": {"Enabled": True, "Events": ["DEPLOYMENT_FAILURE"]}}}}})
+    made = deploy(
+        account,
+        {
+            "Resources": {
+                "App": {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "Lambda"}},
+                "Group": {
+                    "Type": "AWS::CodeDeploy::DeploymentGroup",
+                    "Properties": {
+                        "ApplicationName": {"Ref": "App"},
+                        "ServiceRoleArn": account.role([]),
+                        "AutoRollbackConfiguration": {"Enabled": True, "Events": ["DEPLOYMENT_FAILURE"]},
+                    },
+                },
+            }
+        },
+    )
 
     group = account.client("codedeploy").get_deployment_group(
-        applicationName=made["App"], deploymentGroupName=made["Group"])["deploymentGroupInfo"]
+        applicationName=made["App"], deploymentGroupName=made["Group"]
+    )["deploymentGroupInfo"]
     assert group["autoRollbackConfiguration"] == {"enabled": True, "events": ["DEPLOYMENT_FAILURE"]}

@@ -72,8 +72,10 @@ def test_killed_emulator_takes_its_functions_along(tmp_path: Path) -> None:
 
 
 def test_emulator_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    start = ("import time; from pathlib import Path; from local.emulator.control import Emulator\n"
-             f"print(Emulator.start(None, Path({str(tmp_path)!r})).pid, flush=True); time.sleep(60)")
+    start = (
+        "import time; from pathlib import Path; from local.emulator.control import Emulator\n"
+        f"print(Emulator.start(None, Path({str(tmp_path)!r})).pid, flush=True); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", start], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         emulator = int(starter.stdout.readline())
@@ -84,8 +86,10 @@ def test_emulator_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
 
 
 def test_detached_emulator_outlives_its_starter_and_is_stopped_by_another(tmp_path: Path) -> None:
-    start = ("from pathlib import Path; from local.emulator.control import Emulator\n"
-             f"print(Emulator.start(None, Path({str(tmp_path)!r}), detached=True).endpoint)")
+    start = (
+        "from pathlib import Path; from local.emulator.control import Emulator\n"
+        f"print(Emulator.start(None, Path({str(tmp_path)!r}), detached=True).endpoint)"
+    )
     done = subprocess.run([sys.executable, "-c", start], cwd=REPOSITORY, capture_output=True, text=True, check=True)
 
     found = Emulator.attach(tmp_path)
@@ -112,3 +116,14 @@ def test_loopback_only_and_nothing_of_the_host(tmp_path: Path, monkeypatch: pyte
         assert health["auth"] == "enabled"
         assert emulator.endpoint.startswith("http://127.0.0.1:")
         assert emulator.environment()["AWS_ENDPOINT_URL"] == emulator.endpoint
+
+
+def test_reset_empties_the_account(tmp_path: Path) -> None:
+    with Emulator.start(port=None, home=tmp_path) as emulator:
+        account = Account(emulator, tmp_path)
+        account.queue()
+        account.client("codedeploy").create_application(applicationName="a", computePlatform="Lambda")
+
+        with urllib.request.urlopen(f"{emulator.endpoint}/_ministack/reset", data=b"", timeout=5):  # noqa: S310
+            assert not account.client("sqs").list_queues().get("QueueUrls")
+        assert account.client("codedeploy").list_applications()["applications"] == []

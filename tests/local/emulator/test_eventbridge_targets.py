@@ -22,16 +22,22 @@ def rule(account: Account, target: str, **settings: object) -> tuple[str, str]:
 
 
 def put(account: Account, bus: str) -> None:
-    account.client("events").put_events(Entries=[
-        {"Source": "test", "DetailType": "t", "Detail": '{"a": 1}', "EventBusName": bus}])
+    account.client("events").put_events(
+        Entries=[{"Source": "test", "DetailType": "t", "Detail": '{"a": 1}', "EventBusName": bus}]
+    )
 
 
 def total(account: Account, bus: str, metric: str) -> float:
     now = datetime.now(UTC)
     answer = account.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/Events", MetricName=metric, Statistics=["Sum"], Period=60,
-        StartTime=now - timedelta(minutes=10), EndTime=now + timedelta(minutes=1),
-        Dimensions=[{"Name": "RuleName", "Value": "all"}, {"Name": "EventBusName", "Value": bus}])
+        Namespace="AWS/Events",
+        MetricName=metric,
+        Statistics=["Sum"],
+        Period=60,
+        StartTime=now - timedelta(minutes=10),
+        EndTime=now + timedelta(minutes=1),
+        Dimensions=[{"Name": "RuleName", "Value": "all"}, {"Name": "EventBusName", "Value": bus}],
+    )
     return float(sum(point["Sum"] for point in answer["Datapoints"]))
 
 

@@ -74,7 +74,8 @@ def test_log_group_is_named_with_its_streams(account: Account) -> None:
 
     acting(account, "logs", "logs:FilterLogEvents", f"{arn}:*").filter_log_events(logGroupName=group)
     acting(account, "logs", "logs:PutRetentionPolicy", f"{arn}:*").put_retention_policy(
-        logGroupName=group, retentionInDays=7)
+        logGroupName=group, retentionInDays=7
+    )
     refused(acting(account, "logs", "logs:FilterLogEvents", arn).filter_log_events, DENIED, logGroupName=group)
 
 
@@ -99,15 +100,21 @@ def test_service_of_ecs_is_named_with_its_cluster(account: Account) -> None:
     ecs, name = account.client("ecs"), account.name("cluster")
     ecs.create_cluster(clusterName=name)
     ecs.register_task_definition(family=name, containerDefinitions=[{"name": "a", "image": "b", "memory": 64}])
-    arn = ecs.create_service(cluster=name, serviceName=name, taskDefinition=name,
-                             desiredCount=1)["service"]["serviceArn"]
+    arn = ecs.create_service(cluster=name, serviceName=name, taskDefinition=name, desiredCount=1)["service"][
+        "serviceArn"
+    ]
     operator = acting(account, "ecs", ["ecs:UpdateService", "ecs:DescribeServices"], arn)
 
     operator.update_service(cluster=name, service=name, desiredCount=2)
 
     assert operator.describe_services(cluster=name, services=[name])["services"][0]["desiredCount"] == 2
-    refused(acting(account, "ecs", "ecs:UpdateService", arn + "-other").update_service, DENIED,
-            cluster=name, service=name, desiredCount=0)
+    refused(
+        acting(account, "ecs", "ecs:UpdateService", arn + "-other").update_service,
+        DENIED,
+        cluster=name,
+        service=name,
+        desiredCount=0,
+    )
 
 
 def test_schedule_is_named_with_its_group_and_its_role_must_be_passed(account: Account) -> None:
@@ -116,13 +123,22 @@ def test_schedule_is_named_with_its_group_and_its_role_must_be_passed(account: A
     _, queue = account.queue()
     role = account.role([], "scheduler.amazonaws.com")
     document: dict[str, Any] = {
-        "Name": name, "GroupName": group, "ScheduleExpression": "rate(1 day)",
-        "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": {"Arn": queue, "RoleArn": role}}
+        "Name": name,
+        "GroupName": group,
+        "ScheduleExpression": "rate(1 day)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": queue, "RoleArn": role},
+    }
     client.create_schedule(**document)
-    change = {"Action": ["scheduler:GetSchedule", "scheduler:UpdateSchedule"],
-              "Resource": f"arn:aws:scheduler:{SCOPE}:schedule/{group}/{name}"}
-    handing = {"Action": "iam:PassRole", "Resource": role,
-               "Condition": {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}}
+    change = {
+        "Action": ["scheduler:GetSchedule", "scheduler:UpdateSchedule"],
+        "Resource": f"arn:aws:scheduler:{SCOPE}:schedule/{group}/{name}",
+    }
+    handing = {
+        "Action": "iam:PassRole",
+        "Resource": role,
+        "Condition": {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+    }
 
     account.client("scheduler", account.credentials(change)).get_schedule(Name=name, GroupName=group)
     refused(account.client("scheduler", account.credentials(change)).update_schedule, DENIED, **document)
@@ -132,8 +148,13 @@ def test_schedule_is_named_with_its_group_and_its_role_must_be_passed(account: A
 
 
 def test_metrics_may_be_confined_to_a_namespace(account: Account) -> None:
-    confined = acting(account, "cloudwatch", "cloudwatch:PutMetricData", "*",
-                      Condition={"StringEquals": {"cloudwatch:namespace": "Ours"}})
+    confined = acting(
+        account,
+        "cloudwatch",
+        "cloudwatch:PutMetricData",
+        "*",
+        Condition={"StringEquals": {"cloudwatch:namespace": "Ours"}},
+    )
     data = [{"MetricName": "m", "Value": 1}]
 
     confined.put_metric_data(Namespace="Ours", MetricData=data)

@@ -18,15 +18,17 @@ def sending(queue: str) -> list[dict[str, str]]:
 
 def configured(account: Account, function: Function, qualifier: str, **settings: object) -> None:
     account.client("lambda").put_function_event_invoke_config(
-        FunctionName=function.name, Qualifier=qualifier, **settings)
+        FunctionName=function.name, Qualifier=qualifier, **settings
+    )
 
 
 def test_alias_s_configuration_decides_on_retries_and_destination(account: Account) -> None:
     url, queue = account.queue()
     function = account.function(environment={"FAIL": "no luck"}, statements=sending(queue))
     alias = account.alias(function)
-    configured(account, function, "live", MaximumRetryAttempts=1,
-               DestinationConfig={"OnFailure": {"Destination": queue}})
+    configured(
+        account, function, "live", MaximumRetryAttempts=1, DestinationConfig={"OnFailure": {"Destination": queue}}
+    )
 
     account.client("lambda").invoke(FunctionName=alias, InvocationType="Event", Payload=b'{"a": 1}')
 
@@ -42,12 +44,14 @@ def test_alias_s_configuration_decides_on_retries_and_destination(account: Accou
 
 def test_failure_queue_gets_the_event_as_it_was(account: Account) -> None:
     url, queue = account.queue()
-    function = account.function(environment={"FAIL": "no luck"}, statements=sending(queue),
-                                DeadLetterConfig={"TargetArn": queue})
+    function = account.function(
+        environment={"FAIL": "no luck"}, statements=sending(queue), DeadLetterConfig={"TargetArn": queue}
+    )
     configured(account, function, "$LATEST", MaximumRetryAttempts=0)
 
-    account.client("lambda").invoke(FunctionName=f"{function.name}:$LATEST", InvocationType="Event",
-                                    Payload=b'{"a": 1}')
+    account.client("lambda").invoke(
+        FunctionName=f"{function.name}:$LATEST", InvocationType="Event", Payload=b'{"a": 1}'
+    )
 
     message = account.message(url)
     assert json.loads(message["Body"]) == {"a": 1}
@@ -85,8 +89,9 @@ def test_stopped_function_sends_its_events_to_the_destination_at_once(account: A
 def test_destination_needs_the_role_s_permission(account: Account) -> None:
     url, queue = account.queue()
     function = account.function(environment={"FAIL": "no luck"})
-    configured(account, function, "$LATEST", MaximumRetryAttempts=0,
-               DestinationConfig={"OnFailure": {"Destination": queue}})
+    configured(
+        account, function, "$LATEST", MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": queue}}
+    )
 
     account.client("lambda").invoke(FunctionName=f"{function.name}:$LATEST", InvocationType="Event", Payload=b"{}")
 

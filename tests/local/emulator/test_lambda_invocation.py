@@ -19,9 +19,14 @@ def total(account: Account, metric: str, **dimensions: str) -> float:
     """Sum of an AWS/Lambda metric over the last ten minutes."""
     now = datetime.now(UTC)
     answer = account.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/Lambda", MetricName=metric, Statistics=["Sum"], Period=60,
-        StartTime=now - timedelta(minutes=10), EndTime=now + timedelta(minutes=1),
-        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()])
+        Namespace="AWS/Lambda",
+        MetricName=metric,
+        Statistics=["Sum"],
+        Period=60,
+        StartTime=now - timedelta(minutes=10),
+        EndTime=now + timedelta(minutes=1),
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+    )
     return float(sum(point["Sum"] for point in answer["Datapoints"]))
 
 
@@ -30,8 +35,9 @@ def test_alias_routes_by_weight_and_names_the_executed_version(account: Account)
     account.alias(function)
     client.update_function_configuration(FunctionName=function.name, Description="second")
     version = client.publish_version(FunctionName=function.name)["Version"]
-    client.update_alias(FunctionName=function.name, Name="live",
-                        RoutingConfig={"AdditionalVersionWeights": {version: 0.5}})
+    client.update_alias(
+        FunctionName=function.name, Name="live", RoutingConfig={"AdditionalVersionWeights": {version: 0.5}}
+    )
 
     answers: list[Any] = [client.invoke(FunctionName=function.name, Qualifier="live") for _ in range(40)]
 

@@ -14,10 +14,12 @@ def test_alias_refuses_a_version_that_does_not_exist(account: Account) -> None:
     function, client = account.function(), account.client("lambda")
     account.alias(function)
 
-    refused(client.update_alias, "ResourceNotFoundException", FunctionName=function.name, Name="live",
-            FunctionVersion="7")
-    refused(client.create_alias, "ResourceNotFoundException", FunctionName=function.name, Name="next",
-            FunctionVersion="7")
+    refused(
+        client.update_alias, "ResourceNotFoundException", FunctionName=function.name, Name="live", FunctionVersion="7"
+    )
+    refused(
+        client.create_alias, "ResourceNotFoundException", FunctionName=function.name, Name="next", FunctionVersion="7"
+    )
 
     assert client.get_alias(FunctionName=function.name, Name="live")["FunctionVersion"] == "1"
 
@@ -28,8 +30,13 @@ def test_weights_lie_between_nought_and_one(account: Account) -> None:
     client.update_function_configuration(FunctionName=function.name, Description="second")
     client.publish_version(FunctionName=function.name)
 
-    refused(client.update_alias, "ValidationException", FunctionName=function.name, Name="live",
-            RoutingConfig={"AdditionalVersionWeights": {"2": 1.5}})
+    refused(
+        client.update_alias,
+        "ValidationException",
+        FunctionName=function.name,
+        Name="live",
+        RoutingConfig={"AdditionalVersionWeights": {"2": 1.5}},
+    )
 
 
 def test_lost_race_is_a_failed_precondition(account: Account) -> None:
@@ -38,8 +45,14 @@ def test_lost_race_is_a_failed_precondition(account: Account) -> None:
     seen = client.get_alias(FunctionName=function.name, Name="live")["RevisionId"]
     client.update_alias(FunctionName=function.name, Name="live", Description="somebody was faster", RevisionId=seen)
 
-    response = refused(client.update_alias, "PreconditionFailedException", FunctionName=function.name, Name="live",
-                       FunctionVersion="7", RevisionId=seen)
+    response = refused(
+        client.update_alias,
+        "PreconditionFailedException",
+        FunctionName=function.name,
+        Name="live",
+        FunctionVersion="7",
+        RevisionId=seen,
+    )
 
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 412
     refused(client.publish_version, "PreconditionFailedException", FunctionName=function.name, RevisionId=seen)

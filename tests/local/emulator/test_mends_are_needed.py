@@ -29,7 +29,7 @@ from tests.local.emulator.account import Account
 
 pytestmark = pytest.mark.local
 
-IMPATIENT = 2.0  # seconds; nothing that the stock emulator lacks comes later than that
+IMPATIENT = 1.5  # seconds; nothing that the stock emulator lacks comes later than that
 
 CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
     "lambda_workers": (

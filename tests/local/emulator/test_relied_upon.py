@@ -58,15 +58,20 @@ def test_object_is_written_once(account: Account) -> None:
 
 def test_transaction_tells_which_condition_failed(account: Account) -> None:
     client, table = account.client("dynamodb"), account.name("table")
-    client.create_table(TableName=table, BillingMode="PAY_PER_REQUEST",
-                        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-                        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}])
+    client.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
     once: dict[str, Any] = {"TableName": table, "ConditionExpression": "attribute_not_exists(id)"}
     client.put_item(Item={"id": {"S": "a"}, "n": {"N": "1"}}, **once)
 
     refused(client.put_item, "ConditionalCheckFailedException", Item={"id": {"S": "a"}}, **once)
-    puts = [{"Put": {**once, "Item": {"id": {"S": key}}, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
-            for key in ("b", "a")]
+    puts = [
+        {"Put": {**once, "Item": {"id": {"S": key}}, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
+        for key in ("b", "a")
+    ]
     response = refused(client.transact_write_items, "TransactionCanceledException", TransactItems=puts)
 
     assert [reason["Code"] for reason in response["CancellationReasons"]] == ["None", "ConditionalCheckFailed"]
@@ -77,22 +82,28 @@ def test_transaction_tells_which_condition_failed(account: Account) -> None:
 def test_transaction_is_authorised_by_its_items(account: Account) -> None:
     table = account.name("table")
     account.client("dynamodb").create_table(
-        TableName=table, BillingMode="PAY_PER_REQUEST",
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}])
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
     arn = f"arn:aws:dynamodb:us-east-1:111111111111:table/{table}"
     client = account.client("dynamodb", account.credentials({"Action": "dynamodb:PutItem", "Resource": arn}))
 
     client.transact_write_items(TransactItems=[{"Put": {"TableName": table, "Item": {"id": {"S": "a"}}}}])
 
-    refused(client.transact_write_items, "AccessDeniedException",
-            TransactItems=[{"Delete": {"TableName": table, "Key": {"id": {"S": "a"}}}}])
+    refused(
+        client.transact_write_items,
+        "AccessDeniedException",
+        TransactItems=[{"Delete": {"TableName": table, "Key": {"id": {"S": "a"}}}}],
+    )
 
 
 def test_redriven_message_names_its_source(account: Account) -> None:
     dead, dead_arn = account.queue()
-    url, arn = account.queue(RedrivePolicy=json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 1}),
-                             VisibilityTimeout="0")
+    url, arn = account.queue(
+        RedrivePolicy=json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 1}), VisibilityTimeout="0"
+    )
     sqs = account.client("sqs")
     sqs.send_message(QueueUrl=url, MessageBody="x")
     account.wait(lambda: sqs.receive_message(QueueUrl=url).get("Messages"), "the message")
@@ -124,7 +135,12 @@ def test_archive_is_replayed_to_its_rule(account: Account) -> None:
     events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "1", "Arn": queue}])
     now = datetime.now(UTC).timestamp()
 
-    events.start_replay(ReplayName=bus, EventSourceArn=archive, EventStartTime=now - 60, EventEndTime=now + 60,
-                        Destination={"Arn": bus_arn, "FilterArns": [rule]})
+    events.start_replay(
+        ReplayName=bus,
+        EventSourceArn=archive,
+        EventStartTime=now - 60,
+        EventEndTime=now + 60,
+        Destination={"Arn": bus_arn, "FilterArns": [rule]},
+    )
 
     assert json.loads(account.message(url)["Body"])["replay-name"] == bus

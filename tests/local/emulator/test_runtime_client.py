@@ -26,11 +26,14 @@ def test_function_runs_with_the_pure_client(tmp_path: Path) -> None:
     wrapper = tmp_path / "python"
     wrapper.write_text(f'#!/bin/sh\nPYTHONPATH="{ahead}:$PYTHONPATH" exec "{python}" "$@"\n')
     wrapper.chmod(0o755)
-    code = ("import runtime_client\ndef handler(event, context):\n"
-            "    if event == 'fail': raise ValueError('told to')\n    return [runtime_client.__file__, event]\n")
+    code = (
+        "import runtime_client\ndef handler(event, context):\n"
+        "    if event == 'fail': raise ValueError('told to')\n    return [runtime_client.__file__, event]\n"
+    )
 
-    with Emulator.start(port=None, home=tmp_path / "emulator",
-                        env={"SELFHEAL_RUNTIME_PYTHON": str(wrapper)}) as emulator:
+    with Emulator.start(
+        port=None, home=tmp_path / "emulator", env={"SELFHEAL_RUNTIME_PYTHON": str(wrapper)}
+    ) as emulator:
         account = Account(emulator, tmp_path)
         function, client = account.function(code), account.client("lambda")
         answer = json.loads(client.invoke(FunctionName=function.name, Payload=b'{"a": 1}')["Payload"].read())

@@ -35,9 +35,13 @@ def create(account: Account, **settings: Any) -> str:
 
 def test_schedule_starts_within_a_second_or_two_in_its_own_time_zone(account: Account) -> None:
     function = account.function()
-    name = create(account, ScheduleExpression=soon("Asia/Kolkata"), ScheduleExpressionTimezone="Asia/Kolkata",
-                  ActionAfterCompletion="DELETE",
-                  Target=starting(account, function, Input='{"when": "<aws.scheduler.scheduled-time>"}'))
+    name = create(
+        account,
+        ScheduleExpression=soon("Asia/Kolkata"),
+        ScheduleExpressionTimezone="Asia/Kolkata",
+        ActionAfterCompletion="DELETE",
+        Target=starting(account, function, Input='{"when": "<aws.scheduler.scheduled-time>"}'),
+    )
     due = datetime.now(UTC) + timedelta(seconds=2)
 
     account.wait(function.calls, "the start")
@@ -51,8 +55,11 @@ def test_role_without_the_permission_ends_in_the_dead_letter_queue(account: Acco
     url, queue = account.queue()
     function = account.function()
     role = account.role([{"Action": "sqs:SendMessage", "Resource": queue}], "scheduler.amazonaws.com")
-    create(account, ScheduleExpression=soon(), Target={
-        "Arn": function.arn, "RoleArn": role, "Input": '{"a": 1}', "DeadLetterConfig": {"Arn": queue}})
+    create(
+        account,
+        ScheduleExpression=soon(),
+        Target={"Arn": function.arn, "RoleArn": role, "Input": '{"a": 1}', "DeadLetterConfig": {"Arn": queue}},
+    )
 
     message = account.message(url)
 
@@ -65,17 +72,37 @@ def test_role_without_the_permission_ends_in_the_dead_letter_queue(account: Acco
 def test_update_overwrites_every_field(account: Account) -> None:
     client, function = account.client("scheduler"), account.function()
     _, queue = account.queue()
-    full = starting(account, function, DeadLetterConfig={"Arn": queue},
-                    RetryPolicy={"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 1})
-    name = create(account, ScheduleExpression="cron(35 9 ? * MON-FRI *)", Description="open", Target=full,
-                  ScheduleExpressionTimezone="America/New_York", ClientToken="once",
-                  FlexibleTimeWindow={"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 5})
+    full = starting(
+        account,
+        function,
+        DeadLetterConfig={"Arn": queue},
+        RetryPolicy={"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 1},
+    )
+    name = create(
+        account,
+        ScheduleExpression="cron(35 9 ? * MON-FRI *)",
+        Description="open",
+        Target=full,
+        ScheduleExpressionTimezone="America/New_York",
+        ClientToken="once",
+        FlexibleTimeWindow={"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 5},
+    )
     before = client.get_schedule(Name=name)
     assert {key: before[key] for key in ("Description", "ScheduleExpressionTimezone", "Target", "State")} == {
-        "Description": "open", "ScheduleExpressionTimezone": "America/New_York", "Target": full, "State": "ENABLED"}
+        "Description": "open",
+        "ScheduleExpressionTimezone": "America/New_York",
+        "Target": full,
+        "State": "ENABLED",
+    }
 
-    client.update_schedule(Name=name, ScheduleExpression="rate(1 hour)", State="DISABLED", ClientToken="twice",
-                           FlexibleTimeWindow={"Mode": "OFF"}, Target=starting(account, function))
+    client.update_schedule(
+        Name=name,
+        ScheduleExpression="rate(1 hour)",
+        State="DISABLED",
+        ClientToken="twice",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target=starting(account, function),
+    )
 
     after = client.get_schedule(Name=name)
     assert (after["ScheduleExpressionTimezone"], after["State"]) == ("UTC", "DISABLED")
@@ -89,10 +116,20 @@ def test_wrong_expressions_and_a_start_in_the_past_are_refused(account: Account)
 
     for expression in ("rate(0 minutes)", "every minute", "cron(0 9 * * *)"):
         refused(client.create_schedule, "ValidationException", **valid, ScheduleExpression=expression)
-    refused(client.create_schedule, "ValidationException", **valid, ScheduleExpression="rate(1 hour)",
-            StartDate=datetime.now(UTC) - timedelta(minutes=10))
-    refused(client.create_schedule, "ValidationException", **valid, ScheduleExpression="rate(1 hour)",
-            ScheduleExpressionTimezone="Mars/Olympus")
+    refused(
+        client.create_schedule,
+        "ValidationException",
+        **valid,
+        ScheduleExpression="rate(1 hour)",
+        StartDate=datetime.now(UTC) - timedelta(minutes=10),
+    )
+    refused(
+        client.create_schedule,
+        "ValidationException",
+        **valid,
+        ScheduleExpression="rate(1 hour)",
+        ScheduleExpressionTimezone="Mars/Olympus",
+    )
 
 
 def test_schedules_are_listed_by_group_and_state_in_pages(account: Account) -> None:
@@ -100,11 +137,14 @@ def test_schedules_are_listed_by_group_and_state_in_pages(account: Account) -> N
     group = account.name("group")
     client.create_schedule_group(Name=group)
     states = ["ENABLED", "DISABLED", "ENABLED"]
-    names = [create(account, GroupName=group, ScheduleExpression="rate(1 hour)", State=state, Target=target)
-             for state in states]
+    names = [
+        create(account, GroupName=group, ScheduleExpression="rate(1 hour)", State=state, Target=target)
+        for state in states
+    ]
 
     pages = client.get_paginator("list_schedules").paginate(
-        GroupName=group, State="ENABLED", PaginationConfig={"PageSize": 1})
+        GroupName=group, State="ENABLED", PaginationConfig={"PageSize": 1}
+    )
 
     found = [[schedule["Name"] for schedule in page["Schedules"]] for page in pages]
     assert sorted(name for page in found for name in page) == sorted([names[0], names[2]])

@@ -25,8 +25,9 @@ def bury(account: Account, url: str, *bodies: str) -> None:
     """Have messages fail until they are in the dead-letter queue."""
     sqs = account.client("sqs")
     for body in bodies:
-        sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes={
-            "kept": {"DataType": "String", "StringValue": "yes"}})
+        sqs.send_message(
+            QueueUrl=url, MessageBody=body, MessageAttributes={"kept": {"DataType": "String", "StringValue": "yes"}}
+        )
     for _ in range(2 * len(bodies)):
         sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
 
@@ -77,8 +78,9 @@ def test_one_task_at_a_time_at_the_rate_asked_for_until_cancelled(account: Accou
     sqs = account.client("sqs")
     for number in range(5):
         sqs.send_message(QueueUrl=dead, MessageBody=str(number))
-    handle = sqs.start_message_move_task(SourceArn=dead_arn, DestinationArn=arn,
-                                         MaxNumberOfMessagesPerSecond=1)["TaskHandle"]
+    handle = sqs.start_message_move_task(SourceArn=dead_arn, DestinationArn=arn, MaxNumberOfMessagesPerSecond=1)[
+        "TaskHandle"
+    ]
 
     refused(sqs.start_message_move_task, "InvalidParameterValue", SourceArn=dead_arn)
     assert sqs.cancel_message_move_task(TaskHandle=handle)["ApproximateNumberOfMessagesMoved"] <= 2
@@ -107,10 +109,12 @@ def test_redrive_needs_the_permissions_of_both_queues(account: Account) -> None:
         refused(client.start_message_move_task, "AccessDenied", SourceArn=dead_arn, DestinationArn=arn)
 
     account.client("sqs", account.credentials(start, read, write)).start_message_move_task(
-        SourceArn=dead_arn, DestinationArn=arn)
+        SourceArn=dead_arn, DestinationArn=arn
+    )
 
 
 def depth(account: Account, url: str) -> int:
     attributes = account.client("sqs").get_queue_attributes(
-        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+    )["Attributes"]
     return int(attributes["ApproximateNumberOfMessages"])

@@ -15,8 +15,14 @@ def test_pattern_and_type_bind_every_writer(account: Account) -> None:
     ssm.put_parameter(Name=name, Value="true", Type="String", AllowedPattern="^(true|false)$")
 
     refused(ssm.put_parameter, "ParameterPatternMismatchException", Name=name, Value="perhaps", Overwrite=True)
-    refused(ssm.put_parameter, "HierarchyTypeMismatchException", Name=name, Value="true", Type="SecureString",
-            Overwrite=True)
+    refused(
+        ssm.put_parameter,
+        "HierarchyTypeMismatchException",
+        Name=name,
+        Value="true",
+        Type="SecureString",
+        Overwrite=True,
+    )
 
     assert ssm.get_parameter(Name=name)["Parameter"]["Version"] == 1
 
