@@ -15,6 +15,9 @@ from typing import Any
 
 from .errors import BuildError, UnknownService
 
+_READ_WITH_ITS_TEXTS = "clientContextParams"
+"""botocore's ServiceModel.client_context_parameters fails without their documentation: no call of S3 would work."""
+
 
 def services_of(clients: Path) -> tuple[str, ...]:
     """The constant ``SERVICES`` of the module that makes all clients, read without importing it.
@@ -76,7 +79,7 @@ def _undocumented(node: Any) -> Any:
     if isinstance(node, dict):
         # A shape may have a member called documentation: that one is a mapping, not a text.
         return {
-            key: _undocumented(value)
+            key: value if key == _READ_WITH_ITS_TEXTS else _undocumented(value)
             for key, value in node.items()
             if not (key == "documentation" and isinstance(value, str))
         }
