@@ -72,7 +72,7 @@ print(json.dumps(made))
 
 
 def test_each_listed_service_can_be_called(dependencies: Path) -> None:
-    """A call reads more of a model than a client does. The first one that needs no arguments; none leaves the process."""
+    """A call reads more of a model than a client does. The first that needs no arguments; none leaves the process."""
     program = f"""
 import boto3
 from botocore import xform_name
