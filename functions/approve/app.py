@@ -15,9 +15,8 @@ from selfheal import approvals, incident_store, starter
 from selfheal import ledger as table
 from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, State, Verification
 from selfheal.approvals import Waiting
-from selfheal.errors import Refused
 from selfheal.handler import handler_for
-from selfheal.ledger import Lost
+from selfheal.incident import Phase
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
@@ -37,13 +36,16 @@ class _Decide(Action):
         waiting = approvals.all_of(ledger(), request.target["incident"])
         wanted = request.target["action_id"]
         found = [one for one in waiting if wanted in {"", one.id}]
-        undecided = [one for one in found if one.decision == "waiting"] or found
-        return {"waiting": [vars(one) for one in undecided], "now": time.time()}
+        now = time.time()
+        undecided = [one for one in found if one.decision == "waiting" and one.until > now]
+        return {"waiting": [vars(one) for one in undecided or found], "now": now}
 
     def decide(self, state: State, request: Request) -> Decision:
         waiting = [Waiting(**one) for one in state["waiting"]]
         if not waiting:
             return Decline(Refusal.NO_SUCH_APPROVAL, f"nothing waits for a person in {request.target['incident']}")
+        if len(waiting) > 1 and all(one.decision == waiting[0].decision == self.decision for one in waiting):
+            return AlreadyDone(f"every step was {self.decision} before: {', '.join(one.label for one in waiting)}")
         if len(waiting) > 1:
             names = ", ".join(f"{one.id} ({one.label})" for one in waiting)
             return Decline(Refusal.NO_SUCH_APPROVAL, f"several steps wait; name one as action_id: {names}")
@@ -102,9 +104,9 @@ class _Pause(Action):
     reversible = False
 
     def observe(self, request: Request) -> State:
-        item = ledger().get("PAUSE", self.paused(request))
-        in_force = bool(item) and item.get("paused_until", 0) > time.time() if item else False
-        return {"paused": in_force, "pause": item["doc"] if item and in_force else None}
+        item = ledger().get("PAUSE", self.paused(request)) or {}
+        in_force = item.get("paused_until", 0) > time.time()
+        return {"paused": in_force, "pause": item["doc"] if in_force else None}
 
     def paused(self, request: Request) -> str:
         """The sort key of the pause item."""
@@ -156,8 +158,13 @@ class TakeOver(_Pause):
     def paused(self, request: Request) -> str:
         return str(request.target["incident"])
 
+    def observe(self, request: Request) -> State:
+        incident = incident_store.find(ledger(), self.paused(request))
+        is_open = incident is not None and incident.phase is not Phase.CLOSED
+        return {**super().observe(request), "open": is_open}
+
     def decide(self, state: State, request: Request) -> Decision:
-        if incident_store.find_open(ledger(), self.paused(request).rsplit("-", 1)[0]) is None:
+        if not state["open"]:
             return Decline(Refusal.NO_SUCH_INCIDENT, f"{self.paused(request)} is not open")
         if state["paused"]:
             return AlreadyDone(f"{state['pause']['who']} has had it since {state['pause']['since']}")
@@ -186,10 +193,7 @@ def _write_pause(name: str, request: Request, what: str, until: float) -> None:
         "since": _when(time.time()),
         "until": _when(until),
     }
-    try:
-        ledger().write(table.put("PAUSE", name, doc, paused_until=until, expires=int(until + table.DAY_S)))
-    except Lost as lost:
-        raise Refused(Refusal.ALREADY_DECIDED) from lost
+    ledger().write(table.put("PAUSE", name, doc, paused_until=until, expires=int(until + table.DAY_S)))
 
 
 def _when(moment: float) -> str:

@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from selfheal import alarm, outcome, runbook, starter
 from selfheal.arns import Home
 from selfheal.clock import tick
+from selfheal.errors import LedgerUnavailable
 from selfheal.ledger import PERMISSIONS as LEDGER_PERMISSIONS
 from selfheal.observability import logger, metrics
 from selfheal.respond import Respond
@@ -35,7 +36,11 @@ PERMISSIONS = (
 @logger.inject_lambda_context
 @metrics.log_metrics
 def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
-    """Answer the decisions, one per alarm."""
+    """Answer the decisions, one per alarm.
+
+    Raises LedgerUnavailable after the last one if one is not recorded: Lambda delivers it again, and in the end keeps
+    the event for a person.
+    """
     respond = Respond(ledger=ledger(), runbooks=runbook.load(), start=starter.start, now=time.time)
     if isinstance(event, Mapping) and event.get("clock") == "tick":
         metrics.add_metric(name="Heartbeat", unit=MetricUnit.Count, value=1)
@@ -59,4 +64,7 @@ def _outcome(respond: Respond, event: Mapping[str, Any]) -> dict[str, Any]:
 
 def _answer(answer: dict[str, Any]) -> dict[str, Any]:
     logger.info("decided", **answer)
+    unrecorded = [decision for decision in answer["decisions"] if decision.get("retry")]
+    if unrecorded:
+        raise LedgerUnavailable(f"{len(unrecorded)} decisions are not recorded: {unrecorded[0]}")
     return answer

@@ -1,11 +1,14 @@
 """Undo: restores what an incident changed, in reverse order, or one of its actions. For a person, at most once.
 
-It reads the list of open changes and asks each action's own function to restore its before-image; that function
-compares first and refuses if somebody has changed the target since. Irreversible steps are listed and skipped.
+It reads the list of open changes and asks each action's own function to restore its before-image, the newest first and
+one for each target; that function compares first and refuses if somebody has changed the target since. Irreversible
+steps are listed and skipped.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +22,9 @@ from selfheal.request import Request
 from selfheal.words import Direction, Mode, Origin, Verdict
 from selfheal.world import ledger
 
+Changed = Mapping[str, Any]
+"""An open change, as it stands in the ledger."""
+
 
 class Undo(Action):
     """Undo an incident, or with `action_id` one of its actions (`incident: "-"` for one that was started by hand)."""
@@ -29,7 +35,7 @@ class Undo(Action):
 
     def observe(self, request: Request) -> State:
         incident_id, action_id = request.target["incident"], request.target["action_id"]
-        incident = incident_store.find(ledger(), incident_id)
+        incident = None if action_id else incident_store.find(ledger(), incident_id)
         listed = [
             change
             for change in changes.still_open(ledger())
@@ -37,7 +43,7 @@ class Undo(Action):
         ]
         skipped = [
             step.label
-            for step in (incident.steps if incident and not action_id else ())
+            for step in (incident.steps if incident else ())
             if step.status is Status.DONE and ACTIONS[step.action].undo is None
         ]
         return {"known": incident is not None, "changes": listed, "irreversible": skipped}
@@ -51,21 +57,43 @@ class Undo(Action):
                 return Decline(Refusal.IRREVERSIBLE, f"only irreversible steps are left: {state['irreversible']}")
             return Decline(Refusal.NOTHING_TO_UNDO, f"{wanted} has no open change (undone before, or none made)")
         newest_first = sorted(state["changes"], key=lambda change: change["at"], reverse=True)
-        names = ", ".join(f"{change['action']} ({change['action_id']})" for change in newest_first)
-        plan = {"changes": newest_first, "irreversible": state["irreversible"]}
-        return Change(Direction.READ, f"undo {names}", plan=plan)
+        now, later = _one_for_each_target(newest_first)
+        plan = {"changes": now, "later": [_name(change) for change in later], "irreversible": state["irreversible"]}
+        summary = f"undo {', '.join(map(_name, now))}"
+        if later:
+            summary += f"; then, once these are undone, undo again for {', '.join(plan['later'])}"
+        return Change(Direction.READ, summary, plan=plan)
 
     def apply(self, request: Request, change: Change) -> Mapping[str, Any]:
         started = [_undo(one, request) for one in change.plan["changes"]]
-        return {"started": started, "skipped_irreversible": change.plan["irreversible"]}
+        plan = change.plan
+        return {"started": started, "undo_again_for": plan["later"], "skipped_irreversible": plan["irreversible"]}
 
     def verify(self, request: Request, change: Change) -> Verification:
         return Verification(Verdict.HOLDS, detail=f"started: {change.summary}")
 
 
-def _undo(change: Mapping[str, Any], request: Request) -> str:
-    """Ask the action's function to restore; the id makes a second undo of the same change a duplicate."""
-    action_id = f"undo.{change['action_id']}"
+def _name(change: Mapping[str, Any]) -> str:
+    return f"{change['action']} ({change['action_id']})"
+
+
+def _one_for_each_target(newest_first: list[Changed]) -> tuple[list[Changed], list[Changed]]:
+    """The newest change of each target, and those below: they can't be compared before the newer one is undone."""
+    seen: set[str] = set()
+    now: list[Changed] = []
+    later: list[Changed] = []
+    for change in newest_first:
+        target = json.dumps(change["target"], sort_keys=True)
+        (later if target in seen else now).append(change)
+        seen.add(target)
+    return now, later
+
+
+def _undo(change: Changed, request: Request) -> str:
+    """Ask the action's function to restore. Each undo has an id of its own, since one that was refused is over; that a
+    change is undone only once, its own record sees to."""
+    digest = hashlib.sha256(f"{change['action_id']}|{request.action_id}".encode()).hexdigest()
+    action_id = f"undo.{change['action_id'][:200]}.{digest[:8]}"
     starter.start(
         {
             "action": change["action"],

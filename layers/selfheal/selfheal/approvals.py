@@ -67,7 +67,7 @@ def all_of(ledger: Ledger, incident: str = "") -> list[Waiting]:
             until=item["decide_until"],
             decision=item["decision"],
         )
-        for item in ledger.query("APPROVAL", incident)
+        for item in ledger.query("APPROVAL", f"{incident}." if incident else "")
     ]
 
 

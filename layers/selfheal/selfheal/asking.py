@@ -11,11 +11,15 @@ from selfheal.words import Mode, Origin, Stage
 NOT_AFTER = timedelta(minutes=15)
 """An alarm's request that is older than this is not carried out: the world has moved on."""
 
+MAX_ALARMS = 100
+"""As many as one call reads again."""
+
 
 def request_event(incident: Incident, step: StepRun, *, now: float, hops: int) -> dict[str, Any]:
     """The event of a step. Its alarms are read again by the guard, but only while an alarm is what makes it red."""
     red = [alarm for alarm in incident.alarms.values() if alarm.is_red]
     heals = step.stage is not Stage.RECOVER and step.number >= 0
+    again = red[:MAX_ALARMS] if heals else []
     return {
         "action": step.action,
         "action_id": incident.action_id(step),
@@ -26,7 +30,7 @@ def request_event(incident: Incident, step: StepRun, *, now: float, hops: int) -
         "not_after": (datetime.fromtimestamp(now, UTC) + NOT_AFTER).isoformat(),
         "incident": incident.id,
         "system": incident.system,
-        "alarms": [{"name": alarm.name, "arn": alarm.arn, "state_at": str(alarm.state_at)} for alarm in red if heals],
+        "alarms": [{"name": alarm.name, "arn": alarm.arn, "state_at": str(alarm.state_at)} for alarm in again],
         "response_mode": incident.mode.value,
         "cooldown_s": incident.cooldown_s,
         "options": {name: value for name, value in step.options.items() if value is not None},

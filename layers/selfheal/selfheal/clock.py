@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from selfheal import incident_store, record, sweeps
+from selfheal import incident_store, outbox, record
 from selfheal.alarm import from_description
-from selfheal.errors import Unreadable
+from selfheal.errors import SelfhealError, Unreadable
 from selfheal.guards.alarm import read_alarms
-from selfheal.incident import Incident, Status, StepRun
-from selfheal.ladder import REPAIR_AFTER_S
+from selfheal.incident import DELETED, SAME_CHANGE_MS, AlarmState, Incident, Phase, Status, StepRun
+from selfheal.judgement import look_up_at
 from selfheal.observability import logger
 from selfheal.opening import state_of
 from selfheal.respond import Respond
@@ -27,40 +27,58 @@ MAX_ASKS = 20
 
 
 def tick(respond: Respond) -> dict[str, Any]:
-    """Advance every incident and start every sweep that is due; answers what was open, due and done."""
+    """Advance every incident that is due, the longest due first; answers how many were open, due and advanced.
+
+    One that fails is told as `failed` and does not stand in the way of the others. Raises LedgerUnavailable if the
+    open ones can't be read.
+    """
     now = respond.now()
     incidents = list(incident_store.all_open(respond.ledger))
-    due = [incident for incident in incidents if incident.due is None or incident.due <= now]
-    decisions = [_advance_one(respond, incident, now) for incident in _with_fresh_alarms(due)]
-    swept = sweeps.start_due(respond.ledger, respond.runbooks, respond.start, now)
-    return {"open": len(incidents), "due": len(due), "decisions": decisions, "sweeps": swept}
+    due = sorted((one for one in incidents if (one.due or 0.0) <= now), key=lambda one: one.due or 0.0)
+    decisions = [_advance_one(respond, incident, now) for incident in _with_fresh_alarms(due, now)]
+    resent = outbox.deliver_left(respond.ledger, now)
+    return {"open": len(incidents), "due": len(due), "resent": resent, "decisions": decisions}
 
 
-def _with_fresh_alarms(incidents: list[Incident]) -> list[Incident]:
-    """The alarms of all due incidents as they are now, 100 per call. What can't be read is judged at the next tick."""
+def _with_fresh_alarms(incidents: list[Incident], now: float) -> list[Incident]:
+    """The alarms of all due incidents as they are now, 100 per call.
+
+    What can't be read is judged at the next tick; only containment, which judges nothing, goes on without.
+    """
     names = sorted({alarm.name for incident in incidents for alarm in incident.alarms.values()})
-    if not names:
-        return incidents
     try:
-        described = [state_of(from_description(alarm)) for alarm in read_alarms(names)]
+        found = {state.arn: state for state in (state_of(from_description(alarm)) for alarm in read_alarms(names))}
     except Unreadable as error:
         logger.warning("alarms not read, nothing is judged on old facts", cause=str(error))
-        return []
-    for state in described:
-        incidents = [
-            incident.with_alarm(replace(state, muted=incident.alarms[state.arn].muted or state.muted))
-            if state.arn in incident.alarms
-            else incident
-            for incident in incidents
-        ]
+        return [incident for incident in incidents if incident.phase is Phase.CONTAIN]
+    for index, incident in enumerate(incidents):
+        fresh = incident
+        for known in incident.alarms.values():
+            fresh = fresh.with_alarm(_as_it_is(known, found.get(known.arn), now), tolerance_ms=SAME_CHANGE_MS)
+        incidents[index] = fresh
     return incidents
 
 
+def _as_it_is(known: AlarmState, found: AlarmState | None, now: float) -> AlarmState:
+    """CloudWatch does not say of a metric alarm that a rule mutes it: that ends with the delivery at the rule's end."""
+    if found is None:
+        return known if known.state == DELETED else replace(known, state=DELETED, state_at=int(now * 1000))
+    return replace(found, muted=known.muted or found.muted)
+
+
 def _advance_one(respond: Respond, incident: Incident, now: float) -> dict[str, Any]:
+    try:
+        return _look_up_and_advance(respond, incident, now)
+    except SelfhealError as error:
+        logger.error("incident not advanced", incident=incident.id, cause=str(error))
+        return {"decision": "failed", "incident": incident.id, "detail": str(error), "retry": True}
+
+
+def _look_up_and_advance(respond: Respond, incident: Incident, now: float) -> dict[str, Any]:
     finished: list[Finished] = []
     again: list[str] = []
     for step in (*incident.steps, *incident.probes):
-        if step.status is not Status.ASKED or now < (step.retry_at or (step.asked_at or 0) + REPAIR_AFTER_S):
+        if step.status is not Status.ASKED or now < look_up_at(step):
             continue
         found = record.find(respond.ledger, incident.action_id(step))
         busy_until = float(found["claimed_until"]) if found and found["run"] == "running" else 0.0

@@ -8,6 +8,7 @@ SelfhealError
 ├── NotApplied              AWS refused the change and nothing was changed
 ├── Unreadable              a dependency of a guard or of the ledger did not answer
 │   └── LedgerUnavailable   the ledger itself did not answer
+├── Raced                   others were faster too often: to be delivered again
 └── Misconfigured           the stack was deployed wrongly (an environment variable is missing, …)
 """
 
@@ -64,6 +65,10 @@ class LedgerUnavailable(Unreadable):
 
     def __init__(self, why: str) -> None:
         super().__init__("ledger", why)
+
+
+class Raced(SelfhealError):
+    """Somebody else advanced the same incident first, again and again."""
 
 
 class Misconfigured(SelfhealError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from selfheal.sizes import size
 from selfheal.words import Outcome, ResponseMode, Stage
 
 
@@ -41,6 +42,14 @@ class Status(StrEnum):
 
 SAME_CHANGE_MS = 1_000
 """Transports round the time of a state change differently."""
+
+DELETED = "DELETED"
+"""The state of an alarm that CloudWatch does not have any more: not red, and no proof of anything."""
+
+MAX_ALARMS_BYTES = 120_000
+MAX_ESCALATIONS = 40
+MAX_TEXT = 500
+"""An item of DynamoDB holds 400 KB and an event 256 KB, however many alarms of one system go red at once."""
 
 OPEN_STATUSES = frozenset({Status.WAITING, Status.ASKED, Status.HELD})
 GOOD_STATUSES = frozenset({Status.DONE, Status.NOTHING_TO_DO})
@@ -76,6 +85,17 @@ class AlarmState:
     def is_red(self) -> bool:
         """In ALARM."""
         return self.state == "ALARM"
+
+    def is_older_than(self, known: AlarmState, *, tolerance_ms: int = 0) -> bool:
+        """It came late: `known` is what happened after it. The same change may come with a time rounded differently."""
+        tolerance = SAME_CHANGE_MS if self.state == known.state else tolerance_ms
+        return known.state_at > self.state_at + tolerance
+
+    def completed_by(self, known: AlarmState) -> AlarmState:
+        """The same with what only another transport told: the whole window, and of the same change the newest data."""
+        same_change = self.state == known.state and abs(self.state_at - known.state_at) <= SAME_CHANGE_MS
+        seen = [at for at in (self.last_datapoint_at, known.last_datapoint_at if same_change else None) if at]
+        return replace(self, window_s=max(self.window_s, known.window_s), last_datapoint_at=max(seen) if seen else None)
 
 
 @dataclass(frozen=True)
@@ -121,7 +141,9 @@ class Incident:
     """The whole incident. Times in epoch seconds unless their name says otherwise.
 
     `probe` is the template of the response's probe; `probes` are its runs. `escalations` are reasons, in order, each
-    once. `version` counts the advances in the ledger.
+    once. `began_at`: when it went on after being held; time to escalate counts from there. `too_many`: more alarms
+    joined than it can hold, so that it can't be told by them when all is green. `version` counts the advances in the
+    ledger.
     """
 
     id: str
@@ -141,6 +163,8 @@ class Incident:
     probes: tuple[StepRun, ...] = ()
     settle_until: float | None = None
     held: str = ""
+    began_at: float | None = None
+    too_many: bool = False
     escalations: tuple[str, ...] = ()
     contained_at: float | None = None
     remediated_at: float | None = None
@@ -180,22 +204,35 @@ class Incident:
             return replace(self, probes=(*(run for run in self.probes if run.tries != step.tries), step))
         return replace(self, steps=tuple(step if old.number == step.number else old for old in self.steps))
 
-    def with_alarm(self, alarm: AlarmState) -> Incident:
-        """The same incident with a newer reading of one alarm; an older one changes nothing."""
+    def with_alarm(self, alarm: AlarmState, *, tolerance_ms: int = 0) -> Incident:
+        """The same incident with a newer reading of one alarm; an older one changes nothing.
+
+        What would be one alarm too many is not kept; that there was one, is.
+        """
         known = self.alarms.get(alarm.arn)
-        if known is not None and known.state_at > alarm.state_at + SAME_CHANGE_MS:
+        if known is None:
+            if size([asdict(one) for one in (*self.alarms.values(), alarm)]) > MAX_ALARMS_BYTES and self.alarms:
+                return replace(self, too_many=True)
+            return replace(self, alarms={**self.alarms, alarm.arn: alarm})
+        if alarm.is_older_than(known, tolerance_ms=tolerance_ms):
             return self
-        return replace(self, alarms={**self.alarms, alarm.arn: alarm})
+        return replace(self, alarms={**self.alarms, alarm.arn: alarm.completed_by(known)})
 
     def escalate(self, why: str, now: float) -> Incident:
         """The same incident with one more reason for a person to look; each reason counts once."""
-        if why in self.escalations:
+        why = why[:MAX_TEXT]
+        if why in self.escalations or len(self.escalations) >= MAX_ESCALATIONS:
             return self
         return replace(self, escalations=(*self.escalations, why), escalated_at=self.escalated_at or now)
 
     def target_keys(self) -> list[str]:
         """The targets that this incident owns until it is closed."""
-        return list(dict.fromkeys(step.target_key for step in self.steps))
+        steps = (*self.steps, self.probe) if self.probe else self.steps
+        return [key for key in dict.fromkeys(step.target_key for step in steps) if key]
+
+    def is_waiting_for_answers(self) -> bool:
+        """An action was asked for and has not answered yet."""
+        return any(step.status is Status.ASKED for step in (*self.steps, *self.probes))
 
     def as_doc(self) -> dict[str, Any]:
         """The JSON form."""
@@ -203,13 +240,13 @@ class Incident:
 
 
 def read_incident(doc: Mapping[str, Any]) -> Incident:
-    """The incident in a ledger document."""
+    """The incident in a ledger document; fields of another release of selfheal are left out."""
     return Incident(
         **{
-            **doc,
+            **_known(Incident, doc),
             "mode": ResponseMode(doc["mode"]),
             "phase": Phase(doc["phase"]),
-            "alarms": {arn: AlarmState(**alarm) for arn, alarm in doc["alarms"].items()},
+            "alarms": {arn: AlarmState(**_known(AlarmState, alarm)) for arn, alarm in doc["alarms"].items()},
             "steps": tuple(map(_read_step, doc["steps"])),
             "probe": _read_step(doc["probe"]) if doc["probe"] else None,
             "probes": tuple(map(_read_step, doc["probes"])),
@@ -219,7 +256,12 @@ def read_incident(doc: Mapping[str, Any]) -> Incident:
 
 
 def _read_step(doc: Mapping[str, Any]) -> StepRun:
-    return StepRun(**{**doc, "stage": Stage(doc["stage"]), "status": Status(doc["status"])})
+    return StepRun(**{**_known(StepRun, doc), "stage": Stage(doc["stage"]), "status": Status(doc["status"])})
+
+
+def _known(kind: type, doc: Mapping[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in doc.items() if name in names}
 
 
 def incident_key(system: str, response: str, subject: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from selfheal import approvals
+from selfheal import approvals, outbox
 from selfheal import ledger as table
 from selfheal.incident import Incident, Phase, StepRun, read_incident
 from selfheal.ledger import Ledger, Lost, Write
@@ -28,7 +28,10 @@ def all_open(ledger: Ledger) -> Iterator[Incident]:
 
 def find(ledger: Ledger, incident_id: str) -> Incident | None:
     """An incident by its id, open or closed."""
-    incident = find_open(ledger, incident_id.rsplit("-", 1)[0])
+    key, dash, _ = incident_id.rpartition("-")
+    if not (key and dash):
+        return None
+    incident = find_open(ledger, key)
     if incident is not None and incident.id == incident_id:
         return incident
     item = ledger.get(f"INCIDENT#{incident_id}", "INCIDENT")
@@ -36,19 +39,27 @@ def find(ledger: Ledger, incident_id: str) -> Incident | None:
 
 
 def commit(
-    ledger: Ledger, incident: Incident, now: float, *also: Write, offers: tuple[StepRun, ...] = ()
+    ledger: Ledger,
+    incident: Incident,
+    now: float,
+    *also: Write,
+    offers: tuple[StepRun, ...] = (),
+    news: outbox.News | None = None,
 ) -> Incident | None:
     """Record an advanced incident together with `also`. None: somebody else advanced it first, read it again.
 
-    `incident.version` is the version that was read (0: to be opened). `offers` are steps that now wait for a person.
-    Raises DuplicateDelivery when the last of `also` is a delivery that was recorded before.
+    `incident.version` is the version that was read (0: to be opened). `offers` are steps that now wait for a person;
+    `news` are kept until the caller has delivered them. Raises DuplicateDelivery when the last of `also` is a delivery
+    that was recorded before.
     """
     following = replace(incident, version=incident.version + 1)
     closes = incident.phase is Phase.CLOSED
     writes = _closing(ledger, following, now) if closes else [_advancing(following)]
-    waiting = [approvals.waiting(following, step, now) for step in offers]
+    writes += [approvals.waiting(following, step, now) for step in offers]
+    if news:
+        writes.append(outbox.pending(following, news, now))
     try:
-        ledger.write(*writes, *waiting, *also)
+        ledger.write(*writes, *also)
     except Lost as lost:
         if also and lost.reasons[-1] is not None:
             raise DuplicateDelivery from lost

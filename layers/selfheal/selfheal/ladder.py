@@ -13,15 +13,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from selfheal import judgement
 from selfheal.incident import GOOD_STATUSES, Incident, Phase, Status, StepRun
 from selfheal.step_outcome import Finished, take
 from selfheal.words import Stage
 
-REPAIR_AFTER_S = 150.0
-"""An asked step without an answer is looked up after this: longer than an action function can run with its lease."""
-LOOK_AGAIN_AFTER_S = 60.0
-WATCH_EVERY_S = 300.0
 MAX_PROBES_PER_RUNG = 2
+RECOVER_WITHIN_S = 86_400
+"""A step of recovery that guards hold back for longer is given up."""
 
 
 @dataclass
@@ -72,8 +71,9 @@ class _Ladder:
             phases[before.phase]()
             if self.incident == before:
                 break
+        self._note_contained()
         self._look_at_the_time()
-        self._set(due=self._next_due())
+        self._set(due=self.now if self._is_postponed() else judgement.next_due(self.incident, self.now))
         return Advance(self.incident, self.asks, self.news)
 
     # -- phases -------------------------------------------------------------------------------------------------
@@ -82,76 +82,74 @@ class _Ladder:
         """Nothing happens while the only red alarms are muted."""
         red = [alarm for alarm in self.incident.alarms.values() if alarm.is_red]
         if any(not alarm.muted for alarm in red):
-            self._set(phase=Phase.CONTAIN, held="")
+            self._set(phase=Phase.CONTAIN, held="", began_at=self.now)
+            self._tell("opened", detail=f"no longer muted: {red[0].reason}")
         elif not red:
             self._close("cleared")
 
     def _contain(self) -> None:
-        steps = self.incident.of(Stage.CONTAIN)
-        for step in steps:
-            if step.status is Status.WAITING:
-                self._ask(step)
-        steps = self.incident.of(Stage.CONTAIN)
-        if any(step.status in {Status.WAITING, Status.ASKED} for step in steps):
+        waiting = [step for step in self.incident.of(Stage.CONTAIN) if step.status is Status.WAITING]
+        if waiting and not (self.incident.is_red or self._probe_failed()):
+            self._set(phase=Phase.SETTLE, settle_until=self.now)
             return
-        self._note_contained()
-        self._set(phase=Phase.REMEDIATE)
-
-    def _note_contained(self) -> None:
-        steps = self.incident.of(Stage.CONTAIN)
-        if steps and self.incident.contained_at is None and all(step.status in GOOD_STATUSES for step in steps):
-            self._set(contained_at=max(step.done_at or self.now for step in steps))
-            self._tell("contained", detail="; ".join(step.detail or step.label for step in steps))
+        for step in waiting:
+            self._ask(step)
+        if not any(step.status in {Status.WAITING, Status.ASKED} for step in self.incident.of(Stage.CONTAIN)):
+            self._set(phase=Phase.REMEDIATE)
 
     def _remediate(self) -> None:
-        if self._is_fresh_green():
+        if self.incident.is_waiting_for_answers():
+            return
+        if judgement.is_fresh_green(self.incident):
             self._turn_green("every alarm is OK, with data newer than the last action")
             return
         rung = next((step for step in self.incident.of(Stage.REMEDIATE) if step.is_open), None)
-        if rung is None:
+        overdue = judgement.is_overdue(self.incident, self.now)
+        if rung is None and (overdue or not self._may_yet_be_contained()):
             tried = any(step.status is Status.DONE for step in self.incident.of(Stage.REMEDIATE))
             self._give_up("every rung was tried and it is not green" if tried else "no remediation applies")
-        elif rung.status is Status.WAITING:
-            if self._is_overdue():
-                self._give_up(f"not green within {self.incident.escalate_after_s} s")
-            else:
-                self._ask(rung)
+        elif rung is None or rung.status is not Status.WAITING:
+            return
+        elif overdue:
+            self._give_up(f"not green within {self.incident.escalate_after_s} s")
+        elif self.incident.is_red or self._probe_failed():
+            self._ask(rung)
+        else:  # it went out of ALARM by itself or by containment, which proves nothing: look before acting
+            self._set(phase=Phase.SETTLE, settle_until=self.now)
+
+    def _may_yet_be_contained(self) -> bool:
+        held = any(step.status is Status.HELD for step in self.incident.of(Stage.CONTAIN))
+        return held and self.incident.is_red
 
     def _settle(self) -> None:
-        if self._is_fresh_green():
+        if self.incident.is_waiting_for_answers():
+            return
+        if judgement.is_fresh_green(self.incident):
             self._turn_green("every alarm is OK, with data newer than the last action")
             return
         probe = self._latest_probe()
         if self.incident.probe is not None and probe is None:
             self._ask_probe()
             return
-        if probe is not None and probe.is_open:
-            return
         passed = probe is not None and probe.status is Status.DONE
         if passed and not self.incident.is_red:
             self._turn_green("the probe passed and no alarm is red")
-        elif self.now >= (self.incident.settle_until or 0):
+        elif self.now >= judgement.settled_at(self.incident):
             self._judge_after_settle(probe, passed=passed)
 
     def _judge_after_settle(self, probe: StepRun | None, *, passed: bool) -> None:
-        red_since_action = any(
-            alarm.is_red and alarm.state_at / 1000 > self._last_action_at() for alarm in self.incident.alarms.values()
-        )
-        failed = probe is not None and probe.status is Status.FAILED
-        if passed and not red_since_action:
+        again = probe is not None and probe.status in {Status.FAILED, Status.REFUSED}
+        if passed and not judgement.is_red_since_action(self.incident):
             self._turn_green("the probe passed; the alarm has had no newer data")
-        elif failed and len(self._probes_of_this_rung()) < MAX_PROBES_PER_RUNG:
+        elif again and len(self._probes_of_this_rung()) < MAX_PROBES_PER_RUNG:
             self._ask_probe()
-        elif self.incident.is_red or failed:
-            self._set(phase=Phase.REMEDIATE, settle_until=None)
-        else:
+        elif self.incident.is_red or self._probe_failed():
+            self._set(phase=Phase.CONTAIN, settle_until=None)
+        elif self.now >= judgement.told_by_data_at(self.incident):
             self._give_up("it can't be told whether it helped: no alarm is red, and there is no newer data")
 
     def _recover(self) -> None:
-        if any(
-            alarm.is_red and alarm.state_at / 1000 > (self.incident.green_at or 0)
-            for alarm in self.incident.alarms.values()
-        ):
+        if judgement.is_red_since_action(self.incident):
             self._give_up("an alarm went red again during recovery")
             return
         for step in self.incident.of(Stage.RECOVER):
@@ -160,47 +158,46 @@ class _Ladder:
             elif step.status is Status.WAITING:
                 self._ask(step)
                 return
-            elif step.is_open:
+            elif step.is_open and not self._is_held_for_too_long(step):
                 return
             elif step.status not in {*GOOD_STATUSES, Status.NEEDS_PERSON, Status.SKIPPED}:
-                self._skip_the_rest(f"{step.label}: {step.detail or step.reason}")
+                self._skip_the_rest(step)
                 break
-        failed = self.incident.escalations and any(
-            step.status in {Status.REFUSED, Status.FAILED, Status.INCONCLUSIVE, Status.SUGGESTED}
+        stopped = any(
+            step.status in {Status.REFUSED, Status.FAILED, Status.INCONCLUSIVE, Status.SUGGESTED, Status.HELD}
             for step in self.incident.of(Stage.RECOVER)
         )
-        self._close("escalated" if failed else "healed")
+        acted = any(step.status is Status.DONE for step in self.incident.steps)
+        self._close("escalated" if stopped else "healed" if acted else "cleared")
 
-    def _skip_the_rest(self, why: str) -> None:
-        self._escalate(f"recovery stopped: {why}")
+    def _is_held_for_too_long(self, step: StepRun) -> bool:
+        return step.status is Status.HELD and self.now >= (self.incident.green_at or 0) + RECOVER_WITHIN_S
+
+    def _skip_the_rest(self, stopped: StepRun) -> None:
+        self._escalate(f"recovery stopped: {stopped.label}: {stopped.detail or stopped.reason}")
+        self._offer_what_needs_a_person()
         for step in self.incident.of(Stage.RECOVER):
-            if step.status is Status.WAITING and step.approval:
-                self._need_person(step)
-            elif step.status is Status.WAITING:
-                self._put(replace(step, status=Status.SKIPPED, reason="an earlier step of recovery did not succeed"))
+            if step.status is Status.WAITING:
+                self._skip(step, "an earlier step of recovery did not succeed")
 
     def _watch(self) -> None:
-        """A person has it. Once no alarm is red, what waits for a decision is offered, and it is closed."""
-        asked = any(step.status is Status.ASKED for step in self.incident.steps)
-        if asked or any(alarm.state != "OK" for alarm in self.incident.alarms.values()):
-            return
-        for step in self.incident.of(Stage.RECOVER):
-            if step.status is Status.WAITING and step.approval:
-                self._need_person(step)
-            elif step.status is Status.WAITING:
-                self._put(replace(step, status=Status.SKIPPED, reason="a person has the incident"))
-        self._close("escalated")
+        """A person has it. Once it is over, what waits for a decision is offered, and it is closed."""
+        if not judgement.keeps_open(self.incident, self.now):
+            self._offer_what_needs_a_person()
+            self._close("escalated")
 
     def _retry_what_was_held(self) -> None:
-        """Containment is tried again in whatever phase; the other stages come to it when it is their turn."""
-        if self.incident.phase is Phase.WATCH:
+        """Containment is tried again in whatever phase, while it is red; the rest comes to it when it is its turn."""
+        if self.incident.phase in {Phase.WATCH, Phase.CLOSED}:
             return
         for step in self.incident.steps:
-            if step.status is Status.HELD and (step.retry_at or 0) <= self.now:
-                again = replace(step, status=Status.WAITING, tries=step.tries + 1, asks=0, retry_at=None)
+            if step.status is not Status.HELD or (step.retry_at or 0) > self.now:
+                continue
+            again = replace(step, status=Status.WAITING, tries=step.tries + 1, asks=0, retry_at=None)
+            if step.stage is not Stage.CONTAIN:
                 self._put(again)
-                if step.stage is Stage.CONTAIN:
-                    self._ask(again)
+            elif self.incident.is_red:
+                self._ask(again)
 
     # -- helpers ------------------------------------------------------------------------------------------------
 
@@ -212,38 +209,39 @@ class _Ladder:
         self.incident = self.incident.with_step(asked)
         self.asks.append(asked)
 
+    def _is_postponed(self) -> bool:
+        return self.postponed and self.incident.phase is not Phase.CLOSED
+
     def _ask_probe(self) -> None:
-        template = self.incident.probe
-        if template is not None:
-            self._ask(replace(template, number=-1, tries=len(self.incident.probes) + 1))
+        if self.incident.probe is not None:
+            self._ask(replace(self.incident.probe, number=-1, tries=len(self.incident.probes) + 1))
 
     def _probes_of_this_rung(self) -> list[StepRun]:
-        return [run for run in self.incident.probes if (run.asked_at or 0) >= self._last_action_at()]
+        since = judgement.last_action_at(self.incident)
+        return [run for run in self.incident.probes if (run.asked_at or 0) >= since]
 
     def _latest_probe(self) -> StepRun | None:
-        runs = self._probes_of_this_rung()
-        return max(runs, key=lambda run: run.tries) if runs else None
+        return max(self._probes_of_this_rung(), key=lambda run: run.tries, default=None)
 
-    def _last_action_at(self) -> float:
-        """When selfheal last changed something for this incident; before that, when it was opened."""
-        done = [step.done_at or 0 for step in self.incident.steps if step.status is Status.DONE]
-        return max(done, default=self.incident.opened_at)
+    def _probe_failed(self) -> bool:
+        latest = self._latest_probe()
+        return latest is not None and latest.status is Status.FAILED
 
-    def _is_fresh_green(self) -> bool:
-        after = self._last_action_at() * 1000
-        return all(
-            alarm.state == "OK" and alarm.last_datapoint_at is not None and alarm.last_datapoint_at > after
-            for alarm in self.incident.alarms.values()
-        )
-
-    def _is_overdue(self) -> bool:
-        return self.now >= self.incident.opened_at + self.incident.escalate_after_s
+    def _note_contained(self) -> None:
+        steps = self.incident.of(Stage.CONTAIN)
+        if steps and self.incident.contained_at is None and all(step.status in GOOD_STATUSES for step in steps):
+            self._set(contained_at=max(step.done_at or self.now for step in steps))
+            self._tell("contained", detail="; ".join(step.detail or step.label for step in steps))
 
     def _look_at_the_time(self) -> None:
-        if self._is_overdue() and self.incident.phase in {Phase.CONTAIN, Phase.REMEDIATE, Phase.SETTLE, Phase.HELD}:
+        acting = self.incident.phase in {Phase.CONTAIN, Phase.REMEDIATE, Phase.SETTLE}
+        if acting and judgement.is_overdue(self.incident, self.now):
             self._escalate(f"not green within {self.incident.escalate_after_s} s")
 
     def _turn_green(self, why: str) -> None:
+        for step in self.incident.steps:
+            if step.is_open and step.stage is not Stage.RECOVER:
+                self._skip(step, "green before it was needed")
         self._set(phase=Phase.RECOVER, green_at=self.now, settle_until=None, held="")
         self._tell("green", detail=why)
 
@@ -254,32 +252,24 @@ class _Ladder:
     def _escalate(self, why: str) -> None:
         self.incident = self.incident.escalate(why, self.now)
 
+    def _offer_what_needs_a_person(self) -> None:
+        for step in self.incident.of(Stage.RECOVER):
+            if step.status is Status.WAITING and step.approval:
+                self._need_person(step)
+
     def _need_person(self, step: StepRun) -> None:
         self._put(replace(step, status=Status.NEEDS_PERSON))
         self._tell("needs_person", detail=f"{step.label} waits for a person", step=step.number)
 
+    def _skip(self, step: StepRun, why: str) -> None:
+        self._put(replace(step, status=Status.SKIPPED, reason=why, retry_at=None))
+
     def _close(self, verdict: str) -> None:
+        for step in self.incident.steps:
+            if step.is_open:
+                self._skip(step, f"the incident was closed as {verdict}")
         self._set(phase=Phase.CLOSED, closed_at=self.now, verdict=verdict)
         self._tell("closed", detail=verdict)
-
-    def _next_due(self) -> float | None:
-        if self.incident.phase is Phase.CLOSED:
-            return None
-        if self.postponed:
-            return self.now
-        times = [
-            step.retry_at or step.asked_at + REPAIR_AFTER_S
-            for step in (*self.incident.steps, *self.incident.probes)
-            if step.status is Status.ASKED and step.asked_at is not None
-        ]
-        times += [step.retry_at for step in self.incident.steps if step.status is Status.HELD and step.retry_at]
-        if self.incident.phase is Phase.SETTLE and self.incident.settle_until is not None:
-            times.append(max(self.incident.settle_until, self.now + 1))
-        if self.incident.phase in {Phase.WATCH, Phase.HELD}:
-            times.append(self.now + (WATCH_EVERY_S if self.incident.phase is Phase.WATCH else LOOK_AGAIN_AFTER_S))
-        if self.incident.escalated_at is None:
-            times.append(max(self.incident.opened_at + self.incident.escalate_after_s, self.now + 1))
-        return min(times, default=self.now + WATCH_EVERY_S)
 
     def _put(self, step: StepRun) -> None:
         self.incident = self.incident.with_step(step)

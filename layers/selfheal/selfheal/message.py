@@ -11,8 +11,11 @@ from selfheal import outcome
 from selfheal.incident import Incident, Status, StepRun, read_incident
 from selfheal.words import Outcome
 
-MAX_SUBJECT = 100
-"""SNS takes 100 ASCII characters without line breaks for a mail's subject."""
+MAX_SUBJECT = 99
+"""SNS takes fewer than 100 characters for a mail's subject: ASCII, without line breaks and control characters."""
+MAX_LINE = 400
+MAX_BODY = 20_000
+"""A message that nobody reads tells nothing."""
 
 _HEADLINES = {
     "opened": "opened",
@@ -22,6 +25,9 @@ _HEADLINES = {
     "needs_person": "waits for your decision",
     "closed": "closed",
 }
+_DECISIONS = frozenset({"deny", "take_over", "hand_back", "pause", "resume"})
+"""What a person told selfheal; it changes no resource, and others must know it all the same."""
+_NO_NEWS = frozenset({Outcome.ALREADY_DONE, Outcome.IN_PROGRESS, Outcome.PLANNED})
 
 
 @dataclass(frozen=True)
@@ -35,59 +41,103 @@ class Message:
 
 
 def of(event: Mapping[str, Any]) -> Message | None:
-    """The message for an event of the bus; None if people need not hear of it."""
-    detail = event["detail"]
-    if event["detail-type"] == outcome.ACTION_OUTCOME:
-        return _by_hand(detail)
-    if "state" in detail:
-        return _of_incident(detail)
-    return _of_refusal(detail) if detail["what"] == "escalated" else None
-
-
-def _of_incident(detail: Mapping[str, Any]) -> Message | None:
-    what = detail["what"]
-    if what not in _HEADLINES:
+    """The message for an event of the bus; None if people need not hear of it, or it is none of selfheal's."""
+    detail = event.get("detail")
+    if not isinstance(detail, Mapping):
         return None
-    incident = read_incident(detail["state"])
-    red = ", ".join(alarm.name for alarm in incident.alarms.values())
+    if event.get("detail-type") == outcome.ACTION_OUTCOME:
+        return _by_hand(detail)
+    if event.get("detail-type") != outcome.INCIDENT_UPDATE:
+        return None
+    if "state" in detail:
+        return _of_incident(detail) if detail.get("what") in _HEADLINES else None
+    return _of_refusal(detail) if detail.get("what") == "escalated" else None
+
+
+def _of_incident(detail: Mapping[str, Any]) -> Message:
+    what = str(detail["what"])
+    try:
+        incident = read_incident(detail["state"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return _unreadable(detail, error)
+    head = f"{incident.severity} {incident.system}: {_HEADLINES[what]}"
     lines = [
-        f"{incident.severity} {incident.system}: {_HEADLINES[what]} - {incident.response}",
-        f"Alarm: {red}",
+        f"{head} - {incident.response}",
+        f"Alarm: {_alarms(incident, detail['state'].get('alarm_count', 0))}",
         f"Why: {detail.get('detail', '')}",
         f"Done: {_done(incident) or 'nothing yet'}",
         f"Next: {_next(what, incident)}",
         "",
         *(_line(step) for step in incident.steps),
         "",
-        *_times(incident),
+        _times(incident),
         f"Incident: {incident.id}",
     ]
     subject = f"[{incident.severity}] {incident.system} {_HEADLINES[what]}: {incident.response}"
-    return Message(_plain(subject), "\n".join(lines), what, incident.severity)
+    return _message(subject, lines, what, incident.severity)
+
+
+def _unreadable(detail: Mapping[str, Any], error: Exception) -> Message:
+    lines = [
+        f"selfheal: {_HEADLINES[detail['what']]} - incident {detail.get('incident')}",
+        f"Why: {detail.get('detail', '')}",
+        f"Next: look at the incident in the ledger; its update could not be read ({type(error).__name__}: {error})",
+    ]
+    return _message(lines[0], lines, str(detail["what"]), "P1")
 
 
 def _of_refusal(detail: Mapping[str, Any]) -> Message:
     lines = [
-        f"selfheal did not act: {detail['reason']}",
-        f"Why: {detail['detail']}",
+        f"selfheal did not act: {detail.get('reason')}",
+        f"Why: {detail.get('detail')}",
+        "Done: nothing",
         "Next: the alarm is red and nothing heals it. Look at it, or add a response to a runbook.",
-        f"Record: {detail['record']}",
+        f"Record: {detail.get('record')}",
     ]
-    return Message(_plain(f"selfheal did not act: {detail['reason']}"), "\n".join(lines), "escalated", "P1")
+    return _message(lines[0], lines, "escalated", "P1")
 
 
 def _by_hand(detail: Mapping[str, Any]) -> Message | None:
-    """Outcomes of an incident's steps are told with the incident; reads are not told."""
-    if detail["incident"] or detail["direction"] == "read" or detail["outcome"] == Outcome.ALREADY_DONE:
+    """What a person asked for, an approved step of an incident and an undo included.
+
+    Steps that selfheal took by itself are told with their incident; reads and repetitions are not told.
+    """
+    who, action, result = detail.get("requested_by"), detail.get("action"), detail.get("outcome")
+    by_itself = detail.get("incident") and not who
+    quiet = detail.get("direction") == "read" and action not in _DECISIONS
+    if by_itself or quiet or result in _NO_NEWS:
         return None
-    who = detail["requested_by"] or "somebody"
     lines = [
-        f"{detail['action']} by {who}: {detail['outcome']} {detail['reason']}".rstrip(),
-        f"What: {detail['detail']}",
-        f"Undo: {detail['undo'] or 'not possible or not needed'}",
-        f"Action: {detail['action_id']}",
+        f"{action} by {who or 'somebody'}: {result} {detail.get('reason') or ''}".rstrip(),
+        f"What: {detail.get('detail')}",
+        f"Target: {_target(detail.get('target'))}",
+        f"Undo: {_undo(detail.get('undo'))}",
+        f"Action: {detail.get('action_id')}",
     ]
-    return Message(_plain(f"{detail['action']} by {who}: {detail['outcome']}"), "\n".join(lines), "by_hand", "P4")
+    return _message(f"{action} by {who or 'somebody'}: {result}", lines, "by_hand", "P4")
+
+
+def _target(target: Any) -> str:
+    return ", ".join(f"{name} {value}" for name, value in target.items()) if isinstance(target, Mapping) else ""
+
+
+def _undo(undo: Any) -> str:
+    if not isinstance(undo, Mapping):
+        return "not possible or not needed"
+    return f"invoke Undo with target {dict(undo.get('target') or {})}"
+
+
+def _message(subject: str, lines: list[str], what: str, severity: str) -> Message:
+    """Each line stays one line, whatever is in the names of alarms."""
+    body = "\n".join(_one_line(line, MAX_LINE) for line in lines)[:MAX_BODY]
+    return Message(_plain(subject), body, what, severity or "P1")
+
+
+def _alarms(incident: Incident, count: int) -> str:
+    red_first = sorted(incident.alarms.values(), key=lambda alarm: not alarm.is_red)
+    more = max(count, len(red_first)) - 5
+    names = ", ".join(_one_line(alarm.name, 60) for alarm in red_first[:5])
+    return names + (f" and {more} more" if more > 0 else "")
 
 
 def _done(incident: Incident) -> str:
@@ -110,15 +160,21 @@ def _line(step: StepRun) -> str:
     return f"- {step.stage.value:9} {step.label}: {step.status.value.replace('_', ' ')}{why}"
 
 
-def _times(incident: Incident) -> list[str]:
+def _times(incident: Incident) -> str:
     opened = incident.red_at_ms / 1000
     moments = {"contained": incident.contained_at, "green": incident.green_at, "closed": incident.closed_at}
     start = datetime.fromtimestamp(opened, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     later = ", ".join(f"{name} after {moment - opened:.0f} s" for name, moment in moments.items() if moment)
-    return [f"Red at {start}" + (f"; {later}" if later else "")]
+    return f"Red at {start}" + (f"; {later}" if later else "")
+
+
+def _one_line(text: str, longest: int) -> str:
+    """Without line breaks and control characters; cut off where it is too long."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _plain(subject: str) -> str:
-    """ASCII without line breaks, at most 100 characters: what SNS accepts."""
+    """What SNS accepts as a subject."""
     ascii_only = subject.encode("ascii", "replace").decode()
-    return " ".join(ascii_only.split())[:MAX_SUBJECT]
+    return " ".join(_one_line(ascii_only, len(ascii_only)).split())[:MAX_SUBJECT]

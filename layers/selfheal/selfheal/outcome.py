@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from selfheal import settings
@@ -18,6 +18,8 @@ ACTION_OUTCOME = "Action Outcome"
 INCIDENT_UPDATE = "Incident Update"
 MAX_DETAIL_BYTES = 200_000
 """EventBridge takes 256 KB for an entry; the rest is left for the envelope."""
+MAX_ENTRIES = 10
+MAX_CALL_BYTES = 230_000
 
 
 def publish(result: Result) -> None:
@@ -25,8 +27,8 @@ def publish(result: Result) -> None:
     send(ACTION_OUTCOME, trimmed(result.as_event(), MAX_DETAIL_BYTES, ("evidence", "after", "before")))
 
 
-def send(kind: str, *details: Mapping[str, Any]) -> None:
-    """Put events of one kind, ten per call. A failure is logged and not raised: the clock repairs what gets lost."""
+def send(kind: str, *details: Mapping[str, Any]) -> bool:
+    """Put events of one kind, as many per call as it takes. False: not all were taken; logged and not raised."""
     entries = [
         {
             "EventBusName": settings.bus(),
@@ -36,11 +38,31 @@ def send(kind: str, *details: Mapping[str, Any]) -> None:
         }
         for detail in details
     ]
-    for start in range(0, len(entries), 10):
-        try:
-            answer = client("events").put_events(Entries=entries[start : start + 10])
-        except AwsError as error:
-            logger.error("events not sent", kind=kind, cause=str(error))
-            continue
-        if answer.get("FailedEntryCount"):
-            logger.error("events not taken", kind=kind, entries=answer["Entries"])
+    taken = [_put(kind, batch) for batch in _batches(entries)]
+    return all(taken)
+
+
+def _batches(entries: list[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
+    """Ten entries and 256 KB: both are limits of one call."""
+    batch: list[dict[str, str]] = []
+    used = 0
+    for entry in entries:
+        length = len(entry["Detail"].encode())
+        if batch and (len(batch) == MAX_ENTRIES or used + length > MAX_CALL_BYTES):
+            yield batch
+            batch, used = [], 0
+        batch.append(entry)
+        used += length
+    if batch:
+        yield batch
+
+
+def _put(kind: str, entries: list[dict[str, str]]) -> bool:
+    try:
+        answer = client("events").put_events(Entries=entries)
+    except AwsError as error:
+        logger.error("events not sent", kind=kind, cause=str(error))
+        return False
+    if answer.get("FailedEntryCount"):
+        logger.error("events not taken", kind=kind, entries=answer["Entries"])
+    return not answer.get("FailedEntryCount")

@@ -1,34 +1,36 @@
 """Respond decides what: it takes in alarms and outcomes, advances incidents, and asks action functions for steps.
 
 Every way in ends in the same three moves: advance the incident (pure), commit it with a condition on its version,
-and only then send what was decided. A crash after the commit leaves asked steps without an answer; the clock asks
-them again under the same action_id.
+and only then send what was decided. A crash after the commit leaves asked steps without an answer and news that were
+not sent; the clock asks them again under the same action_id, and sends the news.
 """
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from selfheal import incident_store, opening, outcome, refusals
+from selfheal import incident_store, opening, outbox, refusals
 from selfheal.alarm import Alarm, from_description
 from selfheal.asking import request_event
-from selfheal.errors import LedgerUnavailable, Refused, SelfhealError, Unreadable
+from selfheal.errors import LedgerUnavailable, Raced, Refused, SelfhealError, Unreadable
 from selfheal.guards.alarm import read_alarms
-from selfheal.incident import AlarmState, Incident, StepRun
+from selfheal.incident import AlarmState, Incident, Phase, StepRun
 from selfheal.incident_store import DuplicateDelivery
 from selfheal.ladder import Advance, advance
-from selfheal.ledger import Ledger, Write
+from selfheal.ledger import Ledger, Lost, Write
 from selfheal.observability import logger
 from selfheal.refusal import Refusal
 from selfheal.request import MAX_HOPS
 from selfheal.runbook import Match, Runbooks
 from selfheal.step_outcome import Finished
-from selfheal.words import ResponseMode
+from selfheal.words import ResponseMode, Stage
 
-MAX_RACES = 8
-"""How often an advance is tried again when somebody else advanced the incident first."""
+RACE_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.5, 1.0, 1.0, 2.0)
+"""How often, and after what pause, an advance is tried again when somebody else advanced the incident first."""
 
 Start = Callable[[dict[str, Any]], None]
 Decision = dict[str, Any]
@@ -46,7 +48,10 @@ class Respond:
     # -- alarms -------------------------------------------------------------------------------------------------
 
     def take_alarm(self, alarm: Alarm | Refused, record_id: str, event: Any) -> Decision:
-        """What is done about one alarm (or about what was not one), as it is answered to the caller."""
+        """What is done about one alarm (or about what was not one), as it is answered to the caller.
+
+        A decision with `retry` is not recorded: the alarm must be delivered again.
+        """
         if isinstance(alarm, Refused):
             refusals.keep(record_id, alarm, event)
             return _decision("refused", reason=alarm.refusal.value, detail=alarm.detail)
@@ -61,6 +66,8 @@ class Respond:
             return _decision("duplicate", alarm=alarm.name)
         except LedgerUnavailable as error:
             return self._without_ledger(match, alarm, error)
+        except Raced as error:
+            return _decision("raced", alarm=alarm.name, detail=str(error), retry=True)
 
     def _refuse(self, alarm: Alarm, why: Refused, event: Any) -> Decision:
         """Recorded once per state change; a person is told if the alarm is left red."""
@@ -72,40 +79,52 @@ class Respond:
     def _advance_with(self, match: Match, alarm: Alarm) -> Decision:
         key = opening.key_of(match, alarm)
         detail = {"alarm": alarm.name, "state": alarm.state, "transport": alarm.transport, "incident": key}
-        state = opening.state_of(alarm)
-        for _ in range(MAX_RACES):
+        taken = incident_store.delivery(_delivery_key(alarm), detail, self.now())
+        state: AlarmState | None = None
+        for pause in RACE_PAUSES_S:
             now = self.now()
             incident = incident_store.find_open(self.ledger, key)
             if incident is None and alarm.state != "ALARM":
                 return _decision("nothing_open", alarm=alarm.name, state=alarm.state)
-            opened = incident is None
-            if alarm.state == "OK" and alarm.last_datapoint_at is None:
-                state = _with_data(state)
-            joined = (incident or opening.open_incident(match, alarm, now)).with_alarm(state)
-            taken = incident_store.delivery(_delivery_key(alarm), detail, now)
+            state = state or _with_data(opening.state_of(alarm))
+            known = incident or opening.open_incident(match, alarm, now)
+            joined = known.with_alarm(state)
+            if joined == incident and joined.too_many:
+                # one of very many: only that it was taken in is new
+                self._take_in(taken)
+                return _decision("joined", alarm=alarm.name, incident=joined.id)
             advanced = advance(joined, now)
-            if opened:
-                advanced.news.insert(0, {"what": "opened", "detail": alarm.reason[:500]})
+            if incident is None:
+                advanced.news[:0] = _news_of_opening(joined, alarm)
             if self._commit(advanced, now, hops=0, also=(taken,)):
-                return _decision("opened" if opened else "joined", alarm=alarm.name, incident=joined.id)
-        raise LedgerUnavailable(f"{key} was advanced by others {MAX_RACES} times in a row")
+                return _decision("joined" if incident else "opened", alarm=alarm.name, incident=joined.id)
+            _pause(pause)
+        raise Raced(f"{key} was advanced by others {len(RACE_PAUSES_S)} times in a row")
+
+    def _take_in(self, taken: Write) -> None:
+        try:
+            self.ledger.write(taken)
+        except Lost as lost:
+            raise DuplicateDelivery from lost
 
     def _without_ledger(self, match: Match | None, alarm: Alarm, error: LedgerUnavailable) -> Decision:
         """Only safe containment, under ids that derive from the alarm; the engine refuses whatever is risky."""
         logger.error("the ledger does not answer", cause=str(error), alarm=alarm.name)
         if match is None or alarm.state != "ALARM" or alarm.muted:
-            return _decision("refused", alarm=alarm.name, reason=Refusal.GUARD_UNREADABLE.value, detail=str(error))
-        incident = opening.open_incident(match, alarm, self.now())
-        asked = advance(incident, self.now()).asks
-        self._send(incident, asked, hops=0)
-        outcome.send(outcome.INCIDENT_UPDATE, _news(incident, {"what": "escalated", "detail": f"no ledger: {error}"}))
-        return _decision("contained_without_ledger", alarm=alarm.name, steps=[step.label for step in asked])
+            reason = Refusal.GUARD_UNREADABLE.value
+            return _decision("refused", alarm=alarm.name, reason=reason, detail=str(error), retry=True)
+        advanced = advance(opening.open_incident(match, alarm, self.now()), self.now())
+        asked = [step for step in advanced.asks if step.stage is Stage.CONTAIN]
+        self._send(advanced.incident, asked, hops=0)
+        outbox.tell(advanced.incident, [{"what": "escalated", "detail": f"no ledger, only containment: {error}"}])
+        steps = [step.label for step in asked]
+        return _decision("contained_without_ledger", alarm=alarm.name, steps=steps, retry=True)
 
     # -- outcomes -----------------------------------------------------------------------------------------------
 
     def take_outcome(self, incident_id: str, finished: Finished, hops: int) -> Decision:
-        """An action has answered for a step of an incident."""
-        for _ in range(MAX_RACES):
+        """An action has answered for a step of an incident. Raises LedgerUnavailable, Raced: deliver it again."""
+        for pause in RACE_PAUSES_S:
             now = self.now()
             incident = incident_store.find_open(self.ledger, incident_id.rsplit("-", 1)[0])
             if incident is None or incident.id != incident_id:
@@ -117,7 +136,8 @@ class Respond:
                 return _decision("duplicate", incident=incident_id, action_id=finished.action_id)
             if self._commit(advanced, now, hops=hops + 1):
                 return _decision("advanced", incident=incident_id, phase=advanced.incident.phase.value)
-        raise LedgerUnavailable(f"{incident_id} was advanced by others {MAX_RACES} times in a row")
+            _pause(pause)
+        raise Raced(f"{incident_id} was advanced by others {len(RACE_PAUSES_S)} times in a row")
 
     # -- the clock ----------------------------------------------------------------------------------------------
 
@@ -138,12 +158,12 @@ class Respond:
     def _commit(self, advanced: Advance, now: float, *, hops: int, also: tuple[Write, ...] = ()) -> bool:
         offered = {item["step"] for item in advanced.news if item["what"] == "needs_person"}
         offers = tuple(step for step in advanced.incident.steps if step.number in offered)
-        committed = incident_store.commit(self.ledger, advanced.incident, now, *also, offers=offers)
+        committed = incident_store.commit(self.ledger, advanced.incident, now, *also, offers=offers, news=advanced.news)
         if committed is None:
             return False
         self._send(committed, advanced.asks, hops=hops)
         if advanced.news:
-            outcome.send(outcome.INCIDENT_UPDATE, *(_news(committed, item) for item in advanced.news))
+            outbox.deliver(self.ledger, committed, advanced.news)
         return True
 
     def _send(self, incident: Incident, steps: list[StepRun], *, hops: int) -> None:
@@ -159,8 +179,17 @@ def _delivery_key(alarm: Alarm) -> str:
     return f"{alarm.delivery_key}|muted" if alarm.muted else alarm.delivery_key
 
 
+def _news_of_opening(incident: Incident, alarm: Alarm) -> outbox.News:
+    """That it was opened (nobody need hear of it while the alarm is muted), and what was wrong from the start."""
+    what = "held" if incident.phase is Phase.HELD else "opened"
+    at_once = [{"what": "escalated", "detail": why} for why in incident.escalations]
+    return [{"what": what, "detail": alarm.reason[:500]}, *at_once]
+
+
 def _with_data(state: AlarmState) -> AlarmState:
     """OK by a transport that doesn't say whether there was data: the alarm itself knows. Unread, it stays unknown."""
+    if state.state != "OK" or state.last_datapoint_at is not None:
+        return state
     try:
         described = read_alarms([state.name])
     except Unreadable as error:
@@ -170,10 +199,10 @@ def _with_data(state: AlarmState) -> AlarmState:
     return next((found for found in known if found.arn == state.arn and found.state == state.state), state)
 
 
+def _pause(seconds: float) -> None:
+    """Up to `seconds`, by chance: those who race must not meet again."""
+    time.sleep(seconds * secrets.randbelow(1000) / 1000)
+
+
 def _decision(what: str, **more: Any) -> Decision:
     return {"decision": what, **more}
-
-
-def _news(incident: Incident, item: dict[str, Any]) -> dict[str, Any]:
-    """An incident's update as it goes over the bus: what happened, and the whole incident to write about."""
-    return {**item, "incident": incident.id, "state": incident.as_doc()}

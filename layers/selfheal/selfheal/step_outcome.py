@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from selfheal.incident import GOOD_STATUSES, Incident, Phase, Status, StepRun, status_of
+from selfheal.incident import GOOD_STATUSES, MAX_TEXT, Incident, Phase, Status, StepRun, status_of
+from selfheal.judgement import MARGIN_S
 from selfheal.refusal import Refusal
 from selfheal.words import Outcome, Stage
 
 RETRY_AFTER_S = 60.0
+RETRY_AT_LEAST_EVERY_S = 300.0
 RESUME_AFTER_S = 20.0
-SETTLE_MARGIN_S = 5.0
 
 HELD_BACK = frozenset(
     {
@@ -44,8 +45,9 @@ def take(incident: Incident, finished: Finished, now: float) -> Incident:
     step = incident.step_of(finished.action_id)
     if step is None or step.status is not Status.ASKED:
         return incident
+    detail = finished.detail[:MAX_TEXT]
     if finished.outcome is Outcome.IN_PROGRESS:
-        return incident.with_step(replace(step, retry_at=now + RESUME_AFTER_S, detail=finished.detail))
+        return incident.with_step(replace(step, retry_at=now + RESUME_AFTER_S, detail=detail))
     answered = replace(
         step,
         status=status_of(finished.outcome),
@@ -53,15 +55,15 @@ def take(incident: Incident, finished: Finished, now: float) -> Incident:
         retry_at=None,
         outcome=finished.outcome.value,
         reason=finished.reason,
-        detail=finished.detail,
+        detail=detail,
     )
+    if step.number < 0:
+        return incident.with_step(answered)
     if finished.outcome is Outcome.REFUSED and finished.reason in HELD_BACK:
         return _hold(incident, answered, now)
     if step.stage is not Stage.RECOVER and finished.reason == Refusal.NOT_RED:
         return _no_longer_red(incident, answered, now)
     incident = incident.with_step(answered)
-    if step.number < 0:
-        return incident
     if step.stage is Stage.REMEDIATE:
         return _remediated(incident, answered, now)
     if step.stage is Stage.CONTAIN and answered.status not in GOOD_STATUSES:
@@ -70,30 +72,32 @@ def take(incident: Incident, finished: Finished, now: float) -> Incident:
 
 
 def _hold(incident: Incident, step: StepRun, now: float) -> Incident:
-    held = replace(step, status=Status.HELD, done_at=None, retry_at=now + RETRY_AFTER_S)
-    incident = replace(incident.with_step(held), held=_in_words(step))
-    if not incident.is_red or step.stage is Stage.RECOVER:
+    retry_at = now + min(RETRY_AFTER_S * step.tries, RETRY_AT_LEAST_EVERY_S)
+    held = replace(step, status=Status.HELD, done_at=None, retry_at=retry_at)
+    incident = replace(incident.with_step(held), held=_in_words(step)[:MAX_TEXT])
+    if not incident.is_red or step.stage is Stage.RECOVER or step.reason == Refusal.TAKEN_OVER:
         return incident
     return incident.escalate(f"held back while the alarm is red: {step.label}: {step.reason}", now)
 
 
 def _no_longer_red(incident: Incident, step: StepRun, now: float) -> Incident:
-    """The alarm cleared before the step ran. A contain step is not needed; a rung waits for the judgement of settle."""
-    if step.stage is Stage.CONTAIN:
-        return incident.with_step(replace(step, status=Status.SKIPPED))
+    """The alarm cleared before the step ran. It waits for the judgement of settle, and comes again if that says red."""
     again = replace(step, status=Status.WAITING, tries=step.tries + 1, asks=0, done_at=None)
-    return replace(incident.with_step(again), phase=Phase.SETTLE, settle_until=now + SETTLE_MARGIN_S)
+    incident = incident.with_step(again)
+    if incident.phase is Phase.WATCH:
+        return incident
+    return replace(incident, phase=Phase.SETTLE, settle_until=max(incident.settle_until or 0.0, now + MARGIN_S))
 
 
 def _remediated(incident: Incident, step: StepRun, now: float) -> Incident:
     if step.status is Status.NOTHING_TO_DO:
         return incident
-    if step.status is Status.DONE:
-        # an alarm can't clear before its whole window has passed since the action
-        window = max((alarm.window_s for alarm in incident.alarms.values()), default=0)
-        settle = max(float(step.settle_s), window + SETTLE_MARGIN_S)
-        return replace(incident, phase=Phase.SETTLE, settle_until=now + settle, remediated_at=now, held="")
-    return replace(incident.escalate(_in_words(step), now), phase=Phase.WATCH, settle_until=None)
+    if step.status is not Status.DONE:
+        return replace(incident.escalate(_in_words(step), now), phase=Phase.WATCH, settle_until=None)
+    incident = replace(incident, remediated_at=now, held="")
+    if incident.phase is Phase.WATCH:
+        return incident
+    return replace(incident, phase=Phase.SETTLE, settle_until=now + max(float(step.settle_s), MARGIN_S))
 
 
 def _in_words(step: StepRun) -> str:
