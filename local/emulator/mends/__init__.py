@@ -29,6 +29,8 @@ ORDER = (
     "ssm_parameters",
     "tagged_resources",
     "codedeploy",
+    "embedded_metrics",
+    "sqs_metrics",
 )
 """Applied in this order: a later mend may rely on what an earlier one put in place."""
 

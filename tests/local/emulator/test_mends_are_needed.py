@@ -20,6 +20,7 @@ from tests.local.emulator import (
     test_lambda_invocation,
     test_lambda_versions,
     test_lambda_workers,
+    test_metrics,
     test_scheduler,
     test_sqs_move_tasks,
     test_ssm_parameters,
@@ -92,6 +93,8 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
         test_codedeploy.test_stop_with_rollback_is_a_deployment_of_its_own,
         test_codedeploy.test_template_may_have_an_application_and_a_group,
     ),
+    "embedded_metrics": (test_metrics.test_metric_in_a_log_line_turns_its_alarm_red,),
+    "sqs_metrics": (test_metrics.test_message_in_a_queue_turns_its_alarm_red,),
     "tagged_resources": (test_tagged_resources.test_tagged_resources_are_found_by_type_and_tag,),
 }
 
