@@ -283,6 +283,33 @@ def test_an_interrupted_undo_resumes_under_its_claim(kind: type[FakeAction]) -> 
             assert name not in one.listed()
 
 
+def test_errors_while_an_undo_is_repaired_lock_nobody_out() -> None:
+    """Killed at any call, then an error at any call of the run that resumes it: somebody can always finish it."""
+    for kill in range(2, 8):
+        for error in range(1, 8):
+            name = f"repair-{kill}-{error}"
+            target = ask(Alias, name).target.as_dict()
+            one = scene(Alias, 5)
+            one.act(name, target=target, incident=name)
+            request = undo_request(Alias, f"{name}.undo", name, target=target, incident=name)
+            one.faults.at = len(one.faults.calls) + kill
+            with pytest.raises(Killed):
+                one.run(request)
+            one.clock.advance(LEASE_S + 1)
+            one.faults.at, one.faults.error = len(one.faults.calls) + error, throttled
+            one.run(request)
+            one.faults.at = None
+
+            results = []
+            for action_id in (f"{name}.undo", f"{name}.other"):
+                one.clock.advance(LEASE_S + 1)
+                results.append(one.undo(action_id, name, target=target, incident=name))
+
+            assert one.cloud.value == 5, (name, results)
+            assert len(one.cloud.effects) == 2, (name, results)
+            assert name not in one.listed(), (name, results)
+
+
 def test_an_undo_that_was_overtaken_since_it_looked_does_nothing(flag: Scene) -> None:
     flag.act()
     ledger = world_of(Faults(), flag.clock).ledger
