@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from selfheal.calendar import When
+from selfheal.clock import tick
 from selfheal.errors import NotApplied
 from selfheal.ledger import Ledger
 from selfheal.request import read_request
+from selfheal.respond import Respond
 from selfheal.runbook import Runbook, Runbooks, Sweep
 from selfheal.sweeps import start_due
 
@@ -108,3 +110,9 @@ def test_a_sweep_that_could_not_be_started_is_tried_again(ledger: Ledger, starte
 
     started.broken = False
     assert start_due(ledger, RUNBOOKS, started, at("2026-01-05T08:46")) == ["algo-trading-prod|morning checklist"]
+
+
+def test_the_clock_starts_them(ledger: Ledger, started: Started) -> None:
+    respond = Respond(ledger=ledger, runbooks=RUNBOOKS, start=started, now=lambda: at("2026-01-05T08:45"))
+
+    assert tick(respond)["sweeps"] == ["algo-trading-prod|morning checklist"]

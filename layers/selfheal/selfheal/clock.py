@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from selfheal import incident_store, outbox, record
+from selfheal import incident_store, outbox, record, sweeps
 from selfheal.alarm import from_description
 from selfheal.errors import SelfhealError, Unreadable
 from selfheal.guards.alarm import read_alarms
@@ -27,7 +27,7 @@ MAX_ASKS = 20
 
 
 def tick(respond: Respond) -> dict[str, Any]:
-    """Advance every incident that is due, the longest due first; answers how many were open, due and advanced.
+    """Advance every incident that is due, the longest due first; then start every sweep that is due.
 
     One that fails is told as `failed` and does not stand in the way of the others. Raises LedgerUnavailable if the
     open ones can't be read.
@@ -37,7 +37,8 @@ def tick(respond: Respond) -> dict[str, Any]:
     due = sorted((one for one in incidents if (one.due or 0.0) <= now), key=lambda one: one.due or 0.0)
     decisions = [_advance_one(respond, incident, now) for incident in _with_fresh_alarms(due, now)]
     resent = outbox.deliver_left(respond.ledger, now)
-    return {"open": len(incidents), "due": len(due), "resent": resent, "decisions": decisions}
+    swept = sweeps.start_due(respond.ledger, respond.runbooks, respond.start, now)
+    return {"open": len(incidents), "due": len(due), "resent": resent, "decisions": decisions, "sweeps": swept}
 
 
 def _with_fresh_alarms(incidents: list[Incident], now: float) -> list[Incident]:
