@@ -37,7 +37,7 @@ def build(name: str, template: Path, sources: Iterable[Path], log: Path) -> Path
             return built
         stamp.unlink(missing_ok=True)
         run(["build", "--template", str(template), "--build-dir", str(out), "--cached", "--parallel", "--cache-dir",
-             str(REPOSITORY / ".local" / "cache" / "sam-local")], {"SELFHEAL_LOCAL_BYTECODE": "1"}, log)
+             str(_cache())], {"SELFHEAL_LOCAL_BYTECODE": "1"}, log)
         stamp.write_text(digest)
     return built
 
@@ -76,6 +76,13 @@ def clean_environment() -> dict[str, str]:
     return {**kept, "HOME": str(scratch), "TMPDIR": str(scratch), "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_CHECK_FOR_UPDATES": "0", "__SAM_CLI_APP_DIR": str(REPOSITORY / ".local" / "sam")}
+
+
+def _cache() -> Path:
+    """sam's cache looks at a function's or layer's own folder only: it begins anew when what builds them changes."""
+    layers = REPOSITORY / "layers"
+    digest = _digest([layers / "build", layers / "dependencies", layers / "selfheal" / "selfheal" / "clients.py"])
+    return REPOSITORY / ".local" / "cache" / f"sam-{digest[:16]}"
 
 
 def _digest(sources: Iterable[Path]) -> str:
