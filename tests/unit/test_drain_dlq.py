@@ -24,6 +24,7 @@ from functions.drain_dlq import app
 from functions.drain_dlq.app import ArchiveDlq, DrainDlq, RedriveDlq, ReplayDlq
 from tests.unit.aws import ask, event, planned
 from tests.unit.dead_letters import (
+    BUCKET,
     FUNCTION,
     FUNCTION_ARN,
     QUEUE,
@@ -232,6 +233,16 @@ def test_the_object_is_written_before_the_message_is_deleted(aws: Account) -> No
     assert aws.calls.index("PutObject") < aws.calls.index("TransactWriteItems") < aws.calls.index("DeleteMessageBatch")
 
 
+def test_an_object_that_is_there_already_is_kept_as_it_is(aws: Account) -> None:
+    (message_id,) = aws.fill(by_nobody("x"))
+    first = {"message_id": message_id, "written": "by an earlier run"}
+    client("s3").put_object(Bucket=BUCKET, Key=f"dlq/{QUEUE}/{message_id}.json", Body=json.dumps(first).encode())
+
+    assert run(ArchiveDlq, ARCHIVE, planned(ArchiveDlq(), ARCHIVE)).verdict is Verdict.HOLDS
+    assert aws.archived() == {message_id: first}
+    assert aws.bodies() == []
+
+
 def test_limit_is_kept(aws: Account) -> None:
     aws.fill(*(by_nobody(str(number)) for number in range(25)))
     request = ask("archive_dlq", {"queue": QUEUE}, options={"limit": 12})
@@ -258,7 +269,7 @@ def test_what_arrives_after_the_request_is_left(aws: Account, clock: Clock) -> N
 def test_without_an_archive_nothing_is_deleted(aws: Account) -> None:
     aws.fill(by_nobody("x"))
     change = planned(ArchiveDlq(), ARCHIVE)
-    client("s3").delete_bucket(Bucket="selfheal-archive")
+    client("s3").delete_bucket(Bucket=BUCKET)
 
     with pytest.raises(TargetNotFound):
         ArchiveDlq(900).apply(ARCHIVE, change)
