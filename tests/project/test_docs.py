@@ -239,6 +239,13 @@ def test_every_refusal_is_explained() -> None:
     assert [refusal for refusal in Refusal if f"| `{refusal}` | {refusal.sentence}" not in page] == []
 
 
+def test_the_page_knows_who_gives_a_refusal() -> None:
+    """A file of the engine that the generator does not know would leave a refusal without its giver."""
+    silent = re.findall(r"^\| `(\w+)` \| .+ \| nothing at present \|$", _text("docs/operations.md"), re.MULTILINE)
+
+    assert set(silent) <= {"no_deployment"}, "nothing gives these"
+
+
 def test_every_phase_is_explained() -> None:
     told = re.findall(r"^\| `(\w+)` \|", _section(_text("docs/operations.md"), "Reading an incident"), re.MULTILINE)
 

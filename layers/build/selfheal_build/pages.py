@@ -29,11 +29,12 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = Path("layers/selfheal/selfheal")
 EVERY_ACTION = {
     "input": ("request.py", "target.py", "record.py"),
-    "engine": ("engine.py", "calls.py"),
+    "engine": ("engine.py", "hold.py", "calls.py"),
     "guards": ("guards",),
     "undo": ("restore.py",),
 }
 """Whose refusals any action can give: the files (or folders of files) of the package that name them."""
+NOBODY = "nothing at present"
 RESPOND = ("respond.py", "alarm.py", "alarm_shapes.py", "runbook.py")
 
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
@@ -386,7 +387,9 @@ def refusals_table() -> str:
     for folder in functions():
         for refusal in own_refusals(folder):
             givers[refusal].append(f"`{logical_id(folder)}`")
-    rows = [[f"`{refusal}`", refusal.sentence, ", ".join(dict.fromkeys(givers[refusal]))] for refusal in Refusal]
+    rows = [
+        [f"`{refusal}`", refusal.sentence, ", ".join(dict.fromkeys(givers[refusal])) or NOBODY] for refusal in Refusal
+    ]
     return table(["refusal", "what it says", "who gives it"], rows)
 
 
