@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from selfheal.catalogue import ACTIONS
 from selfheal.incident import Phase
 from selfheal.refusal import Refusal
@@ -211,6 +212,15 @@ def test_the_readme_is_short_and_says_how_to_test() -> None:
 
     assert len(lines) <= 250
     assert any(line.startswith("make test ") for line in lines)
+
+
+def test_every_alarm_of_the_shipped_runbooks_is_in_the_readme() -> None:
+    told = _section(_text("README.md"), "What it does")
+    runbooks = [YAML(typ="safe").load(path) for path in ROOT.glob("layers/runbooks/*.yaml")]
+    patterns = [name for runbook in runbooks for response in runbook["responses"] for name in response["alarms"]]
+
+    assert len(patterns) >= 5
+    assert [name for name in patterns if f"{name.partition('{stage}')[2] or name}`" not in told] == []
 
 
 def test_every_parameter_is_in_the_readme(template: Mapping[str, Any]) -> None:
