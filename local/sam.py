@@ -36,19 +36,52 @@ def build(name: str, template: Path, sources: Iterable[Path], log: Path) -> Path
         if built.exists() and stamp.exists() and stamp.read_text() == digest:
             return built
         stamp.unlink(missing_ok=True)
-        run(["build", "--template", str(template), "--build-dir", str(out), "--cached", "--parallel", "--cache-dir",
-             str(_cache())], {"SELFHEAL_LOCAL_BYTECODE": "1"}, log)
+        run(
+            [
+                "build",
+                "--template",
+                str(template),
+                "--build-dir",
+                str(out),
+                "--cached",
+                "--parallel",
+                "--cache-dir",
+                str(_cache()),
+            ],
+            {"SELFHEAL_LOCAL_BYTECODE": "1"},
+            log,
+        )
         stamp.write_text(digest)
     return built
 
 
-def deploy(stack: str, built: Path, bucket: str, parameters: Mapping[str, str], environment: Mapping[str, str],
-           log: Path) -> None:
+def deploy(
+    stack: str, built: Path, *, bucket: str, parameters: Mapping[str, str], environment: Mapping[str, str], log: Path
+) -> None:
     """Deploy a built template as ``stack``. Raises :class:`SamFailed`."""
     given = [f"{name}={value}" for name, value in parameters.items()]
-    run(["deploy", "--template", str(built), "--stack-name", stack, "--s3-bucket", bucket, "--s3-prefix", stack,
-         "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar", "--no-fail-on-empty-changeset",
-         "--parameter-overrides", *given], environment, log)
+    run(
+        [
+            "deploy",
+            "--template",
+            str(built),
+            "--stack-name",
+            stack,
+            "--s3-bucket",
+            bucket,
+            "--s3-prefix",
+            stack,
+            "--capabilities",
+            "CAPABILITY_IAM",
+            "--no-confirm-changeset",
+            "--no-progressbar",
+            "--no-fail-on-empty-changeset",
+            "--parameter-overrides",
+            *given,
+        ],
+        environment,
+        log,
+    )
 
 
 def run(arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
@@ -56,8 +89,16 @@ def run(arguments: list[str], environment: Mapping[str, str], log: Path) -> None
     with log.open("a") as out:
         out.write(f"\n$ sam {' '.join(arguments)}\n")
         out.flush()
-        done = subprocess.run(command(arguments), cwd=REPOSITORY, env=clean_environment() | dict(environment),
-                              stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=TIMEOUT, check=False)
+        done = subprocess.run(
+            command(arguments),
+            cwd=REPOSITORY,
+            env=clean_environment() | dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            timeout=TIMEOUT,
+            check=False,
+        )
     if done.returncode != 0:
         raise SamFailed(f"sam {arguments[0]} failed (all of it: {log})\n{log.read_text()[-LOG_TAIL:]}")
 
@@ -71,11 +112,22 @@ def clean_environment() -> dict[str, str]:
     """What sam gets of this process's environment: nothing that leads to an AWS account or out of this folder."""
     scratch = REPOSITORY / ".local" / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "SELFHEAL_PYTHON313", "SSL_CERT_FILE")
-            if name in os.environ}
-    return {**kept, "HOME": str(scratch), "TMPDIR": str(scratch), "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "SAM_CLI_TELEMETRY": "0",
-            "SAM_CLI_CHECK_FOR_UPDATES": "0", "__SAM_CLI_APP_DIR": str(REPOSITORY / ".local" / "sam")}
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "LANG", "LC_ALL", "SELFHEAL_PYTHON313", "SSL_CERT_FILE")
+        if name in os.environ
+    }
+    return {
+        **kept,
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_CHECK_FOR_UPDATES": "0",
+        "__SAM_CLI_APP_DIR": str(REPOSITORY / ".local" / "sam"),
+    }
 
 
 def _cache() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,15 +83,19 @@ class System:
     def trade(self, strategy: str, day: str) -> dict[str, Any]:
         """One run of a strategy, and its answer (``errorMessage`` in it when it failed)."""
         answer = self.account.client("lambda").invoke(
-            FunctionName=FUNCTION, Qualifier=ALIAS, Payload=json.dumps({"strategy": strategy, "day": day}))
+            FunctionName=FUNCTION, Qualifier=ALIAS, Payload=json.dumps({"strategy": strategy, "day": day})
+        )
         result: dict[str, Any] = json.loads(answer["Payload"].read())
         return result
 
     def trade_later(self, strategy: str, day: str) -> None:
         """The same as the schedule does it: asynchronously, so that a failure becomes a dead letter."""
         self.account.client("lambda").invoke(
-            FunctionName=FUNCTION, Qualifier=ALIAS, InvocationType="Event",
-            Payload=json.dumps({"strategy": strategy, "day": day}))
+            FunctionName=FUNCTION,
+            Qualifier=ALIAS,
+            InvocationType="Event",
+            Payload=json.dumps({"strategy": strategy, "day": day}),
+        )
 
     # -- state --------------------------------------------------------------------------------------------------
 
@@ -107,6 +112,33 @@ class System:
             alarms={alarm["AlarmName"]: alarm["StateValue"] for alarm in described},
             orders=client("dynamodb").scan(TableName=ORDERS, Select="COUNT", ConsistentRead=True)["Count"],
         )
+
+    def schedule(self) -> dict[str, Any]:
+        """Every field of the schedule that somebody chose."""
+        found = self.account.client("scheduler").get_schedule(Name=SCHEDULE)
+        return {
+            name: value
+            for name, value in found.items()
+            if name not in {"ResponseMetadata", "CreationDate", "LastModificationDate"}
+        }
+
+    def versions(self) -> list[str]:
+        """The versions that exist."""
+        listed = self.account.client("lambda").list_versions_by_function(FunctionName=FUNCTION)["Versions"]
+        return [version["Version"] for version in listed]
+
+    def red_since(self, alarm: str) -> tuple[float, str]:
+        """When an alarm went to its present state (epoch seconds), and why."""
+        found = self.account.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]
+        return found["StateTransitionedTimestamp"].timestamp(), found["StateReason"]
+
+    def halted_runs(self) -> list[str]:
+        """The strategies of the runs that found trading halted, from the function's log."""
+        return [
+            found[1]
+            for message in self.account.log_lines(f"/aws/lambda/{FUNCTION}")
+            if (found := re.match(r"halted: \d+ orders of (\w+) not placed", message))
+        ]
 
     def queue_url(self) -> str:
         """Of the dead-letter queue."""

@@ -14,7 +14,7 @@ import boto3
 
 RELEASE = "2026.11.0"
 
-BOOK = {
+BOOK: Mapping[str, list[dict[str, Any]]] = {
     "momentum": [{"symbol": "SPY", "price": 585.5}, {"symbol": "QQQ", "price": 502.1}],
     "rotation": [{"symbol": "IWM", "price": 229.4}],
     "hedge": [{"symbol": "TLT", "price": 91.3}, {"symbol": "GLD", "price": 247.8}],
@@ -24,7 +24,7 @@ BUDGET = 10_000.0
 """Dollars per symbol."""
 
 
-def lambda_handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+def lambda_handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """`{"mode": "test"}` computes and orders nothing; else the event names a `strategy` and its trading `day`."""
     test = event.get("mode") == "test"
     answer = {"status": "ok", "release": RELEASE, "traded": False}
@@ -32,7 +32,7 @@ def lambda_handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     if test:
         return {**answer, "mode": "test", "would_order": len(orders)}
     if not _may_trade():
-        print(f"halted: {len(orders)} orders of {event['strategy']} not placed")  # noqa: T201 - a Lambda's log
+        print(f"halted: {len(orders)} orders of {event['strategy']} not placed")
         return {**answer, "status": "halted"}
     placed = [_place(event["day"], event["strategy"], order) for order in orders]
     return {**answer, "traded": any(placed)}

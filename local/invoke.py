@@ -1,0 +1,40 @@
+"""`make invoke FN=RollBackAlias [EVENT=events/….json]`: `sam remote invoke` against the local stack on PORT."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from local import sam, stack
+from local.emulator.control import Emulator, EmulatorNotFound
+from local.emulator.environments import REPOSITORY
+
+
+def main() -> int:
+    function, *rest = sys.argv[1:]
+    named = [rest.pop(0)] if rest and not rest[0].startswith("-") else []
+    event = Path(named[0]) if named else REPOSITORY / "events" / f"{folder_of(function)}.json"
+    port = stack.chosen_port()
+    try:
+        running = Emulator.attach(stack.home_of(port))
+    except EmulatorNotFound:
+        print(f"error: no local stack runs on port {port}: make up PORT={port}", file=sys.stderr)
+        return 1
+    if not event.is_file():
+        print(f"error: there is no {event}; name one: make invoke FN={function} EVENT=…", file=sys.stderr)
+        return 1
+    arguments = ["remote", "invoke", function, "--stack-name", stack.NAME, "--event-file", str(event.resolve()), *rest]
+    return subprocess.run(
+        sam.command(arguments), env=sam.clean_environment() | running.environment(), cwd=REPOSITORY, check=False
+    ).returncode
+
+
+def folder_of(function: str) -> str:
+    """``RollBackAlias`` lives in ``roll_back_alias``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

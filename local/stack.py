@@ -1,0 +1,179 @@
+"""The local stack: an emulator, and in it the demo system and selfheal, deployed from their templates by ``sam``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shlex
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import sam, system
+from local.account import Account
+from local.emulator.control import Emulator
+from local.emulator.environments import REPOSITORY
+
+NAME = "selfheal"
+BUCKET = "selfheal-local-artefacts"
+LOCAL = REPOSITORY / ".local"
+ALARM_PERIOD_S = 10
+SOURCES = ("functions", "layers")
+"""What the build of selfheal reads, besides its template."""
+
+Step = Callable[[str], AbstractContextManager[None]]
+"""Tells somebody what is going on while its block runs. Called from more than one thread."""
+
+
+class PortTaken(Exception):
+    """Something listens on the port already."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running local stack; everything of it is under ``home``."""
+
+    home: Path
+    emulator: Emulator
+
+    @property
+    def account(self) -> Account:
+        return Account(self.emulator.endpoint)
+
+    @property
+    def system(self) -> system.System:
+        return system.System(self.account)
+
+    @property
+    def env_file(self) -> Path:
+        return self.home / "env"
+
+    @property
+    def sam_log(self) -> Path:
+        return self.home / "sam.log"
+
+    def stop(self) -> None:
+        """End it; nothing of it stays but its logs."""
+        self.emulator.stop()
+        latest = LOCAL / "env"
+        if latest.exists() and self.env_file.exists() and latest.read_text() == self.env_file.read_text():
+            latest.unlink()
+        self.env_file.unlink(missing_ok=True)
+
+    def save_logs(self, path: Path) -> list[str]:
+        """Write what the functions have logged into a file, since it goes with the emulator; answers the lines."""
+        lines = self.account.log_lines()
+        path.write_text("\n".join(lines))
+        return lines
+
+    def write_env(self) -> None:
+        """Exports for a shell: into the stack's home, and as ``.local/env`` for the one that was started last."""
+        names = {
+            **self.emulator.environment(),
+            "SELFHEAL_STACK": NAME,
+            "SELFHEAL_DEMO_STACK": system.NAME,
+            "__SAM_CLI_APP_DIR": str(LOCAL / "sam"),
+        }
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in names.items()]
+        text = "\n".join([f"# the local stack on {self.emulator.endpoint}: source this file", *lines, ""])
+        self.env_file.write_text(text)
+        (LOCAL / "env").write_text(text)
+
+
+def home_of(port: int) -> Path:
+    """Where the stack on this port keeps its files."""
+    return LOCAL / "stacks" / str(port)
+
+
+def chosen_port() -> int:
+    """PORT of the environment, else LocalStack's, which many tools know."""
+    return int(os.environ.get("PORT") or 4566)
+
+
+def refuse_taken(port: int) -> None:
+    """Raises :class:`PortTaken` with what to do about it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PortTaken(
+                f"port {port} of 127.0.0.1 is taken ({error.strerror}). "
+                f"If that is the local stack: `make down PORT={port}`; else choose another: PORT=4600"
+            ) from error
+
+
+def start(port: int | None, home: Path, step: Step, *, detached: bool) -> Stack:
+    """Start the emulator, deploy the demo system and selfheal to it. Whatever fails, nothing is left running.
+
+    Raises :class:`~local.emulator.control.EmulatorError`, :class:`~local.emulator.environments.InstallError`,
+    :class:`~local.sam.SamFailed`.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "sam.log"
+    log.write_text("")
+    with ThreadPoolExecutor(max_workers=2) as side, contextlib.ExitStack() as undo:
+        building = side.submit(_build, log, step)
+        with step("emulator started"):
+            emulator = Emulator.start(port, home, detached=detached)
+        undo.callback(emulator.stop)
+        stack = Stack(home, emulator)
+        built = building.result()
+        _deploy(stack, built, step)
+        undo.pop_all()
+    return stack
+
+
+def _build(log: Path, step: Step) -> tuple[Path, Path]:
+    layers = REPOSITORY / "layers"
+    with step("functions and layers built"):
+        own = sam.build(NAME, REPOSITORY / "template.yaml", [REPOSITORY / name for name in SOURCES], log)
+        demo = sam.build(
+            system.NAME,
+            system.FOLDER / "template.yaml",
+            [system.FOLDER, layers / "dependencies", layers / "build", layers / "selfheal"],
+            log,
+        )
+    return own, demo
+
+
+def _deploy(stack: Stack, built: tuple[Path, Path], step: Step) -> None:
+    own, demo = built
+    environment, account = stack.emulator.environment(), stack.account
+    account.client("s3").create_bucket(Bucket=BUCKET)
+    with step(f"{system.NAME} deployed, with releases 1 to 4"):
+        sam.deploy(
+            system.NAME,
+            demo,
+            bucket=BUCKET,
+            parameters={"AlarmPeriod": str(ALARM_PERIOD_S)},
+            environment=environment,
+            log=stack.sam_log,
+        )
+        stack.system.publish_history()
+    with step(f"{NAME} deployed"):
+        sam.deploy(
+            NAME,
+            own,
+            bucket=BUCKET,
+            parameters=parameters(account.outputs(system.NAME)),
+            environment=environment,
+            log=stack.sam_log,
+        )
+
+
+def parameters(demo: dict[str, str]) -> dict[str, str]:
+    """selfheal's parameters: it may touch the demo system and nothing else, and act by itself."""
+    return {
+        "MaxMode": "auto",
+        "Architecture": "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
+        "ProtectedFunctions": demo["FunctionArn"],
+        "ProtectedQueues": demo["QueueArn"],
+        "ProtectedParameters": demo["ParameterArn"],
+        "ProtectedSchedules": demo["ScheduleArn"],
+        "SchedulerRoles": demo["SchedulerRoleArn"],
+    }

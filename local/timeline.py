@@ -1,0 +1,94 @@
+"""What the local stack shows a person: steps with their seconds, a timeline, tables. Colour on a terminal only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+STYLES = {
+    "system": "magenta",
+    "alarm": "bold red",
+    "incident": "bold",
+    "contain": "yellow",
+    "remediate": "cyan",
+    "probe": "cyan",
+    "recover": "blue",
+    "refused": "bold yellow",
+    "escalated": "bold red",
+    "green": "bold green",
+    "closed": "bold green",
+    "person": "bold yellow",
+    "told": "dim",
+    "resource": "white",
+}
+"""Kind of a line → how it looks on a terminal."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that happened. ``at`` in epoch seconds."""
+
+    at: float
+    kind: str
+    text: str
+
+
+class Screen:
+    """Where it is shown; ``NO_COLOR`` and a stream that is no terminal are respected."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self.console = Console(file=out, highlight=False, soft_wrap=True)
+        self.red_at: float | None = None
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Something that takes a while: a spinner on a terminal, then one line with its seconds."""
+        began = time.monotonic()
+        if self._live is None:
+            yield
+        else:
+            task = self._live.add_task(what)
+            try:
+                yield
+            finally:
+                self._live.remove_task(task)
+        self.say(f"  {time.monotonic() - began:6.1f} s  {what}")
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Around several steps, which may overlap."""
+        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as live:
+            self._live = live
+            try:
+                yield
+            finally:
+                self._live = None
+
+    def heading(self, text: str) -> None:
+        """A new part."""
+        self.console.print(f"\n[bold]{escape(text)}[/bold]")
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line as it is."""
+        self.console.print(escape(text), style=style)
+
+    def line(self, line: Line) -> None:
+        """One line of the timeline: seconds since the alarm went red, what kind, what happened."""
+        offset = "" if self.red_at is None else f"{line.at - self.red_at:+.1f} s"
+        kind = f"[{STYLES.get(line.kind, '')}]{line.kind:<10}[/]" if line.kind in STYLES else f"{line.kind:<10}"
+        self.console.print(f"  {offset:>8}  {kind} {escape(line.text)}")
+
+    def check(self, *, good: bool, what: str) -> None:
+        """One line of the end state."""
+        mark, style = ("✓", "green") if good else ("✗", "bold red")
+        self.console.print(f"  [{style}]{mark}[/] {escape(what)}")
+
+    _live: Progress | None = None
