@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from selfheal.incident import AlarmState, Incident, StepRun
+from selfheal.incident import AlarmState, Incident, Phase, StepRun
 from selfheal.ladder import Advance, advance
 from selfheal.step_outcome import Finished
 from selfheal.words import Outcome, ResponseMode, Stage
@@ -99,6 +99,10 @@ class Story:
     def step(self, action: str) -> StepRun:
         """The step of this action as it stands."""
         return next(one for one in self.incident.steps if one.action == action)
+
+    def is_in(self, phase: Phase) -> bool:
+        """It stands in this phase now."""
+        return self.incident.phase is phase
 
     def told(self, what: str) -> list[str]:
         """The details of all news of this kind."""

@@ -34,7 +34,7 @@ def test_containment_starts_at_once_and_in_parallel_and_remediation_waits_for_it
     story = Story(incident(contain="halt_trading disable_schedule"))
     assert story.go() == ["halt_trading", "disable_schedule"]
     assert story.answer("disable_schedule") == []
-    assert story.incident.phase is Phase.CONTAIN
+    assert story.is_in(Phase.CONTAIN)
     assert story.answer("halt_trading") == ["roll_back_alias"]
     assert story.incident.contained_at == story.now
     assert story.told("contained") == ["halt_trading said acted; disable_schedule said acted"]
@@ -83,10 +83,10 @@ def test_held_containment_keeps_an_incident_without_remediation_from_being_given
     story = Story(incident(remediate=""))
     story.go()
     story.answer("halt_trading", Outcome.REFUSED, Refusal.LEASED)
-    assert story.incident.phase is Phase.REMEDIATE
+    assert story.is_in(Phase.REMEDIATE)
     assert story.later(60) == ["halt_trading"]
     story.answer("halt_trading")
-    assert story.incident.phase is Phase.WATCH
+    assert story.is_in(Phase.WATCH)
     assert "no remediation applies" in story.incident.escalations
 
 
@@ -105,7 +105,7 @@ def test_an_alarm_that_cleared_before_containment_is_judged_and_not_paged_at_onc
     story = Story(incident(remediate=""))
     story.go()
     story.answer("halt_trading", Outcome.REFUSED, Refusal.NOT_RED)
-    assert story.incident.phase is Phase.SETTLE
+    assert story.is_in(Phase.SETTLE)
     assert story.told("escalated") == []
     story.now += 60
     story.sees(alarm("OK", story.now, data=story.now))
@@ -137,7 +137,7 @@ def test_it_settles_never_shorter_than_the_alarms_window_and_then_red_goes_one_r
     story.answer("halt_trading")
     story.answer("roll_back_alias")
     assert story.later(SETTLE_S + 1) == []
-    assert story.incident.phase is Phase.SETTLE
+    assert story.is_in(Phase.SETTLE)
     assert story.later(600 - SETTLE_S) == []
     assert story.later(4) == ["stop_deployment"]
 
@@ -147,7 +147,7 @@ def test_a_window_that_becomes_known_only_while_it_settles_counts() -> None:
     story = remediated()
     story.incident = story.incident.with_alarm(alarm(window_s=600))
     story.later(SETTLE_S + 1)
-    assert story.incident.phase is Phase.SETTLE
+    assert story.is_in(Phase.SETTLE)
     assert story.incident.due is not None
     assert story.incident.due <= story.now + 300
 
@@ -172,7 +172,7 @@ def test_what_proves_nothing_goes_to_a_person_and_is_never_repeated(state: str, 
     story = remediated(remediate="roll_back_alias stop_deployment")
     story.now += 30
     story.sees(alarm(state, story.now, data=data))
-    assert story.incident.phase is Phase.SETTLE
+    assert story.is_in(Phase.SETTLE)
     assert story.later(SETTLE_S) == []
     assert "it can't be told whether it helped: no alarm is red, and there is no newer data" in story.told("escalated")
     assert story.asked == ["halt_trading", "roll_back_alias"]
@@ -184,7 +184,7 @@ def test_ok_without_data_before_a_rung_is_looked_at_and_the_rung_does_not_run() 
     story.go()
     story.sees(alarm("OK", START + 10))
     assert story.answer("halt_trading") == []
-    assert story.incident.phase is Phase.SETTLE
+    assert story.is_in(Phase.SETTLE)
     story.later(WINDOW_S + 6)
     assert story.incident.phase in {Phase.WATCH, Phase.CLOSED}
     assert story.asked == ["halt_trading"]
@@ -201,7 +201,7 @@ def test_a_passed_probe_is_green_where_no_alarm_is_red() -> None:
 def test_a_passed_probe_is_green_after_settle_if_the_red_alarm_is_older_than_the_action() -> None:
     story = remediated(probe=True)
     story.answer("smoke_test")
-    assert story.incident.phase is Phase.SETTLE
+    assert story.is_in(Phase.SETTLE)
     story.later(SETTLE_S)
     assert story.incident.verdict == "healed"
 
@@ -228,7 +228,7 @@ def test_a_refused_probe_leaves_nothing_open(reason: str) -> None:
     story.answer("smoke_test", Outcome.REFUSED, reason)
     assert story.later(SETTLE_S) == ["smoke_test"]
     story.answer("smoke_test", Outcome.REFUSED, reason)
-    assert story.incident.phase is Phase.WATCH
+    assert story.is_in(Phase.WATCH)
     assert "every rung was tried and it is not green" in story.told("escalated")
 
 
@@ -285,7 +285,7 @@ def test_a_rung_that_did_not_work_goes_to_a_person_with_what_it_said(outcome: Ou
     story.go()
     story.answer("halt_trading")
     assert story.answer("roll_back_alias", outcome, reason, detail="point live to 41") == []
-    assert story.incident.phase is Phase.WATCH
+    assert story.is_in(Phase.WATCH)
     assert len(story.told("escalated")) == 1
     assert "point live to 41" in story.told("escalated")[0]
     assert story.later(10_000) == []
@@ -297,7 +297,7 @@ def test_a_used_up_ladder_goes_to_a_person_once() -> None:
     story.later(300)
     story.later(300)
     assert story.told("escalated") == ["every rung was tried and it is not green"]
-    assert story.incident.phase is Phase.WATCH
+    assert story.is_in(Phase.WATCH)
 
 
 def test_a_rung_whose_alarm_cleared_meanwhile_waits_and_comes_again_if_it_is_red() -> None:
@@ -305,7 +305,7 @@ def test_a_rung_whose_alarm_cleared_meanwhile_waits_and_comes_again_if_it_is_red
     story.go()
     story.answer("halt_trading")
     assert story.answer("roll_back_alias", Outcome.REFUSED, Refusal.NOT_RED) == []
-    assert story.incident.phase is Phase.SETTLE
+    assert story.is_in(Phase.SETTLE)
     assert story.later(60) == ["roll_back_alias"]
 
 
@@ -315,10 +315,10 @@ def test_a_rung_that_still_runs_keeps_it_from_turning_green() -> None:
     story.answer("halt_trading")
     story.now += 60
     assert story.sees(alarm("OK", story.now, data=story.now)) == []
-    assert story.incident.phase is Phase.REMEDIATE
+    assert story.is_in(Phase.REMEDIATE)
     story.now += 60
     assert story.answer("roll_back_alias") == []
-    assert story.incident.phase is Phase.SETTLE  # the data are older than the rollback
+    assert story.is_in(Phase.SETTLE)  # the data are older than the rollback
     assert story.sees(alarm("OK", story.now, data=story.now + 60)) == ["replay_dlq"]
 
 
@@ -332,16 +332,16 @@ def test_overdue_is_told_once_even_while_a_step_runs_and_the_step_goes_on() -> N
     story.later(ESCALATE_S)
     story.later(60)
     assert story.told("escalated") == [f"not green within {ESCALATE_S} s"]
-    assert story.incident.phase is Phase.REMEDIATE
+    assert story.is_in(Phase.REMEDIATE)
     story.answer("roll_back_alias")
-    assert story.incident.phase is Phase.SETTLE
+    assert story.is_in(Phase.SETTLE)
     assert len(story.told("escalated")) == 1
 
 
 def test_no_further_rung_is_started_when_it_is_overdue() -> None:
     story = remediated(remediate="roll_back_alias stop_deployment")
     assert story.later(ESCALATE_S) == []
-    assert story.incident.phase is Phase.WATCH
+    assert story.is_in(Phase.WATCH)
     assert story.told("escalated") == [f"not green within {ESCALATE_S} s"]
 
 
@@ -407,7 +407,7 @@ def test_every_alarm_that_joined_must_be_green() -> None:
     story.sees(alarm(name="duration"))
     story.now += 60
     story.sees(alarm("OK", story.now, data=story.now))
-    assert story.incident.phase is Phase.SETTLE
+    assert story.is_in(Phase.SETTLE)
     story.sees(alarm("OK", story.now, name="duration", data=story.now))
     assert story.incident.verdict == "healed"
 
@@ -475,21 +475,21 @@ def test_red_again_during_recovery_goes_to_a_person_and_starts_nothing_more() ->
     assert story.sees(alarm(at=story.now + 30)) == []
     assert story.told("escalated") == ["an alarm went red again during recovery"]
     assert story.answer("inspect_dlq") == []
-    assert story.incident.phase is Phase.WATCH
+    assert story.is_in(Phase.WATCH)
 
 
 def test_an_alarm_that_joins_red_during_recovery_counts_even_if_it_was_red_before_green() -> None:
     story = remediated(recover="inspect_dlq")
     green(story)
     story.sees(alarm(at=story.now - 10, name="duration"))
-    assert story.incident.phase is Phase.WATCH
+    assert story.is_in(Phase.WATCH)
 
 
 def test_watch_ends_when_nothing_is_red_and_offers_what_needs_a_person() -> None:
     story = Story(incident(remediate="", recover="replay_dlq resume_trading!"))
     story.go()
     story.answer("halt_trading")
-    assert story.incident.phase is Phase.WATCH
+    assert story.is_in(Phase.WATCH)
     story.sees(alarm("OK", START + 60))
     assert story.incident.verdict == "escalated"
     assert story.step("resume_trading").status is Status.NEEDS_PERSON
@@ -501,7 +501,7 @@ def test_watch_ends_when_the_alarm_was_deleted() -> None:
     story.go()
     story.answer("halt_trading")
     story.sees(alarm(DELETED, START + 60))
-    assert story.incident.phase is Phase.CLOSED
+    assert story.is_in(Phase.CLOSED)
 
 
 def test_watch_ends_when_there_has_been_no_data_for_an_hour() -> None:
@@ -511,9 +511,9 @@ def test_watch_ends_when_there_has_been_no_data_for_an_hour() -> None:
     story.answer("halt_trading")
     story.sees(alarm("INSUFFICIENT_DATA", START + 60))
     story.later(3_600)
-    assert story.incident.phase is Phase.WATCH
+    assert story.is_in(Phase.WATCH)
     story.later(60)
-    assert story.incident.phase is Phase.CLOSED
+    assert story.is_in(Phase.CLOSED)
     assert story.told("needs_person") == ["enable_schedule enable_schedule waits for a person"]
 
 
@@ -522,9 +522,9 @@ def test_watch_waits_for_what_was_asked() -> None:
     green(story)
     story.sees(alarm(at=story.now + 30))
     story.sees(alarm("OK", story.now + 60))
-    assert story.incident.phase is Phase.WATCH
+    assert story.is_in(Phase.WATCH)
     story.answer("inspect_dlq")
-    assert story.incident.phase is Phase.CLOSED
+    assert story.is_in(Phase.CLOSED)
 
 
 # -- answers -----------------------------------------------------------
