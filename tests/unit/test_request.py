@@ -82,7 +82,8 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
         "hops": st.integers(0, 8),
     }
     given_ = draw(st.fixed_dictionaries({}, optional=optional))
-    target = {field: draw(name) for field in kind.required}
+    plain = name.filter(lambda text: not set(text) & set(kind.not_in_names))
+    target = {field: draw(plain) for field in kind.required}
     return {"action": entry.name, "action_id": draw(name), "target": target, **given_}
 
 

@@ -4,7 +4,8 @@
     DELIVERY#<digest>      DELIVERY      a state change of an alarm that was taken in (a duplicate ends here)
     OPEN                   <key>         the one open incident of (system, response, target); `version` counts advances
     INCIDENT#<id>          INCIDENT      a closed incident
-    ACTION#<action_id>     ACTION        a request, its lease and its result: the idempotency of every action
+    ACTION#<action_id>     ACTION        a request, its lease and its result: the idempotency of every action;
+                                         `run_id` fences late runs, `undone_by` names the one undo
     ACTION#<action_id>     ATTEMPT#<nn>  before-image, plan and wanted after-image, written before the call
     TARGET#<key>           LEASE         who works on the target right now
     TARGET#<key>           OWNER         the open incident that owns the target

@@ -24,16 +24,19 @@ class Kind:
     key: str
     optional: Mapping[str, Any] = field(default_factory=dict)
     """Optional fields with their defaults; a default of `{}` allows a nested mapping."""
+    not_in_names: str = ""
+    """What would make it an ARN, a URL or a qualified name: a second name for the same resource has a key of its own,
+    and two actions could get the resource at once."""
 
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("parameter", ("parameter",), "parameter:{parameter}"),
-        Kind("schedule", ("schedule",), "schedule:{group}/{schedule}", {"group": "default"}),
-        Kind("schedule_group", ("schedule_group",), "schedule:{schedule_group}/*"),
-        Kind("alias", ("function", "alias"), "function:{function}:{alias}", {"code_deploy": {}}),
-        Kind("queue", ("queue",), "queue:{queue}", {"replay_to": {}, "source": ""}),
+        Kind("schedule", ("schedule",), "schedule:{group}/{schedule}", {"group": "default"}, ":/"),
+        Kind("schedule_group", ("schedule_group",), "schedule:{schedule_group}/*", not_in_names=":/"),
+        Kind("alias", ("function", "alias"), "function:{function}:{alias}", {"code_deploy": {}}, ":/"),
+        Kind("queue", ("queue",), "queue:{queue}", {"replay_to": {}, "source": ""}, ":/"),
         Kind("system", ("system",), "system:{system}"),
         Kind("incident", ("incident",), "incident:{incident}", {"action_id": ""}),
         Kind("pause", ("pause",), "pause:{pause}"),
@@ -90,6 +93,8 @@ def _fields(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:
             raise Refused(Refusal.BAD_TARGET, f"{name} must be an object of names")
         if not nested and not (_is_name(value) or (name in kind.optional and value == "")):
             raise Refused(Refusal.BAD_TARGET, f"{name} must be the exact name of one resource, got {value!r:.80}")
+        if not nested and set(value) & set(kind.not_in_names):
+            raise Refused(Refusal.BAD_TARGET, f"{name} must be a plain name, no ARN, URL or version: {value!r:.80}")
     return fields
 
 

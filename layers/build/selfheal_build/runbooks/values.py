@@ -129,7 +129,9 @@ def _resource(value: Any) -> str:
     if message := placeholders(text, alarm=True):
         raise wrong(message)
     try:
-        read_target({"queue": text}, ("queue",))  # any kind with one field: what a name may be is decided there
+        read_target(
+            {"parameter": text}, ("parameter",)
+        )  # the kind that takes the most names
     except Refused as refused:
         message = "is no name of one resource; a target names exactly one, without `*` and `?`, in at most 512 bytes"
         raise wrong(f"{text[:60]!r} {message}") from refused
