@@ -81,13 +81,14 @@ def _run(screen: Screen, port: int | None, home: Path, *, keep: bool) -> int:
         running = stack.start(port, home, screen.step, detached=keep)
     screen.say(f"  {time.monotonic() - began:6.1f} s  in all; {running.emulator.endpoint}, IAM enforced")
     try:
-        return _story(screen, running, keep=keep)
+        return play(screen, running, keep=keep)
     finally:
         if not keep:
             running.stop()
 
 
-def _story(screen: Screen, running: Stack, *, keep: bool) -> int:
+def play(screen: Screen, running: Stack, *, keep: bool) -> int:
+    """The story on a stack that is set up; 0 if it ended as it should."""
     account = running.account
     watcher = Watcher(account, account.outputs(stack.NAME), since=time.time())
     try:
@@ -98,7 +99,7 @@ def _story(screen: Screen, running: Stack, *, keep: bool) -> int:
         return 1
     incident = seen.incident or {}
     _times(screen, incident)
-    good = _check(screen, running, seen, before)
+    good = is_right(screen, running, seen, before)
     if not good:
         _explain(screen, running, watcher, "the end state is not right")
         return 1
@@ -173,7 +174,7 @@ def _times(screen: Screen, incident: Document) -> None:
         screen.say(f"  {name:<16} {f'{at - red:6.1f} s' if at else '     -'}")
 
 
-def _check(screen: Screen, running: Stack, seen: View, before: Before) -> bool:
+def is_right(screen: Screen, running: Stack, seen: View, before: Before) -> bool:
     """The end state, read from the resources themselves."""
     screen.heading("End state, read from the resources")
     demo, incident = running.system, seen.incident or {}
