@@ -48,6 +48,7 @@ def context(direction: Direction = RISKY, ledger: Ledger | None = None, **reques
         now=START,
         max_mode=ResponseMode.AUTO,
         ledger=ledger,
+        runbook_of=lambda system: None,
     )
 
 

@@ -129,9 +129,7 @@ def _resource(value: Any) -> str:
     if message := placeholders(text, alarm=True):
         raise wrong(message)
     try:
-        read_target(
-            {"parameter": text}, ("parameter",)
-        )  # the kind that takes the most names
+        read_target({"parameter": text}, ("parameter",))  # the kind that takes the most names
     except Refused as refused:
         message = "is no name of one resource; a target names exactly one, without `*` and `?`, in at most 512 bytes"
         raise wrong(f"{text[:60]!r} {message}") from refused

@@ -27,7 +27,7 @@ class GuardContext:
     max_mode: ResponseMode
     ledger: Ledger | None
     """None when it did not answer in this run: asking again would cost a timeout each."""
-    runbook_of: Callable[[str], Runbook | None] = lambda system: None
+    runbook_of: Callable[[str], Runbook | None]
     arns: tuple[str, ...] = ()
     """ARNs of the target whose tags can exempt it; none where AWS has no tags for it."""
 
