@@ -12,13 +12,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from selfheal import message, settings
 from selfheal.clients import client
-from selfheal.observability import logger, metrics
+from selfheal.observability import logger
 
 PERMISSIONS = ("sns:Publish",)
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def lambda_handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Publish the message of one event, if people should hear of it. An error is raised: Lambda tries again."""
     told = message.of(event)

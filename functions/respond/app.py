@@ -46,6 +46,7 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
         metrics.add_metric(name="Heartbeat", unit=MetricUnit.Count, value=1)
         return _answer(tick(respond))
     if isinstance(event, Mapping) and event.get("source") == outcome.SOURCE:
+        metrics.add_metric(name="OutcomesReceived", unit=MetricUnit.Count, value=1)
         return _answer({"decisions": [_outcome(respond, event)]})
     alarms = alarm.read(event, Home.of(context.invoked_function_arn))
     record_ids = [f"{context.aws_request_id}.{number}" for number, _ in enumerate(alarms)]

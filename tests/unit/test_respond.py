@@ -9,16 +9,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from selfheal import incident_store
 from selfheal.alarm import Alarm
+from selfheal.errors import LedgerUnavailable
 from selfheal.incident import Phase, Status
 from selfheal.ledger import Ledger
 from selfheal.refusal import Refusal
 from selfheal.request import MAX_HOPS
 from selfheal.words import Outcome, ResponseMode
 
+from functions.respond import app
+from tests.unit.aws import event
+from tests.unit.conftest import FakeLambdaContext
 from tests.unit.doubles import Killed
-from tests.unit.responding import RED_AT, TRANSPORTS, Scene, alarm, alarms, response, step
+from tests.unit.responding import ALARMS, RED_AT, TRANSPORTS, Scene, alarm, alarms, response, step
 
 
 @pytest.fixture
@@ -348,8 +353,6 @@ def test_who_loses_every_race_wants_it_delivered_again(scene: Scene, monkeypatch
 
 
 def _down() -> Exception:
-    from botocore.exceptions import EndpointConnectionError  # noqa: PLC0415
-
     return EndpointConnectionError(endpoint_url="https://dynamodb.test")
 
 
@@ -438,3 +441,80 @@ def test_a_crash_at_any_call_is_repaired(ledger: Ledger, monkeypatch: pytest.Mon
 def test_the_crashes_above_cover_every_call(scene: Scene) -> None:
     _story(scene)
     assert len(scene.faults.calls) == CALLS
+
+
+# -- the function -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def function(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The handler over the scene, at home in the account of the alarms' events."""
+    monkeypatch.setattr(app, "ledger", lambda: scene.ledger)
+    monkeypatch.setattr("selfheal.runbook.load", lambda: scene.respond.runbooks)
+    monkeypatch.setattr("selfheal.starter.start", scene.respond.start)
+    monkeypatch.setattr("time.time", lambda: scene.at)
+    context = FakeLambdaContext(invoked_function_arn="arn:aws:lambda:us-east-1:111111111111:function:respond")
+    return lambda event: app.lambda_handler(event, context)
+
+
+def test_the_event_file_opens_an_incident(function: Any, scene: Scene) -> None:
+    assert [one["decision"] for one in function(event("respond"))["decisions"]] == ["opened"]
+    assert scene.asked == ["halt_trading", "disable_schedule"]
+
+
+def test_each_record_of_a_batch_is_decided(function: Any, scene: Scene) -> None:
+    batch = json.loads((ALARMS / "sns-metric-alarm-three-records.json").read_text())
+    decisions = function(batch)["decisions"]
+    assert len(decisions) == 3
+    assert decisions[0]["decision"] == "opened"
+
+
+@pytest.mark.parametrize("anything", [None, [], "text", 7, {}, {"clock": "tock"}, {"source": "somebody"}])
+def test_anything_else_is_refused_by_name(function: Any, scene: Scene, anything: Any) -> None:
+    (decision,) = function(anything)["decisions"]
+    assert (decision["decision"], decision["reason"]) == ("refused", Refusal.NOT_AN_ALARM)
+
+
+def test_a_tick_is_a_tick(function: Any, scene: Scene) -> None:
+    assert function({"clock": "tick"})["open"] == 0
+
+
+def test_an_outcome_event_advances_its_incident(function: Any, scene: Scene) -> None:
+    function(event("respond"))
+    request = scene.requests[0]
+    detail = {**dict.fromkeys(("reason", "detail"), ""), "outcome": "acted", "hops": 0, **request}
+    outcome_event = {"source": "selfheal", "detail-type": "Action Outcome", "detail": detail}
+    assert function(outcome_event)["decisions"][0]["decision"] == "advanced"
+    by_hand = {**outcome_event, "detail": {**detail, "incident": None}}
+    assert function(by_hand)["decisions"][0]["decision"] == "by_hand"
+
+
+def test_what_is_not_recorded_fails_so_that_lambda_delivers_it_again(function: Any, scene: Scene) -> None:
+    scene.faults.names, scene.faults.error = ("dynamodb.",), _down
+    with pytest.raises(LedgerUnavailable, match="contained_without_ledger"):
+        function(event("respond"))
+    assert scene.asked == ["halt_trading", "disable_schedule"]
+
+
+# -- contributors -----------------------------------------------------------------------------------
+
+
+def contributor(state: str, at: float) -> Alarm:
+    """One time series of the alarm changes its state."""
+    return replace(alarm(at=at), contributor="series-1", state=state, last_datapoint_at=int(at * 1000))
+
+
+@pytest.mark.parametrize("others", ["ALARM", "OK", None])
+def test_a_contributor_that_is_ok_again_says_nothing_of_the_others(scene: Scene, others: str | None) -> None:
+    scene.takes(contributor("ALARM", RED_AT.timestamp()))
+    scene.answers("halt_trading")
+    scene.answers("disable_schedule")
+    scene.answers("roll_back_alias")
+    scene.at += 60
+    if others is None:
+        scene.cloudwatch_down = True
+    else:
+        scene.shows(others, scene.at if others == "OK" else RED_AT.timestamp(), data=scene.at)
+    scene.takes(contributor("OK", scene.at))
+    assert scene.told("closed") == (["healed"] if others == "OK" else [])
+    assert scene.takes(contributor("OK", scene.at))["decision"] == ("nothing_open" if others == "OK" else "duplicate")

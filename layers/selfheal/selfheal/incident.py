@@ -46,10 +46,11 @@ SAME_CHANGE_MS = 1_000
 DELETED = "DELETED"
 """The state of an alarm that CloudWatch does not have any more: not red, and no proof of anything."""
 
-MAX_ALARMS_BYTES = 120_000
+MAX_ALARMS_BYTES = 60_000
 MAX_ESCALATIONS = 40
 MAX_TEXT = 500
-"""An item of DynamoDB holds 400 KB and an event 256 KB, however many alarms of one system go red at once."""
+"""An item of DynamoDB holds 400 KB and an event 256 KB, however many alarms of one system go red at once; and each
+alarm that joins writes the whole item. About a hundred alarms fit."""
 
 OPEN_STATUSES = frozenset({Status.WAITING, Status.ASKED, Status.HELD})
 GOOD_STATUSES = frozenset({Status.DONE, Status.NOTHING_TO_DO})

@@ -48,7 +48,7 @@ def open_incident(match: Match, alarm: Alarm, now: float) -> Incident:
         escalate_after_s=response.escalate_after_s,
         cooldown_s=max(response.cooldown_s, alarm.window_s),
         phase=Phase.HELD if alarm.muted else Phase.CONTAIN,
-        held=alarm.muted,
+        held=alarm.muted[:200],
         steps=steps,
         probe=_step(response.probe, Stage.REMEDIATE, -1, alarm) if response.probe else None,
     )
@@ -67,8 +67,8 @@ def state_of(alarm: Alarm) -> AlarmState:
         state_at=alarm.state_at,
         last_datapoint_at=alarm.last_datapoint_at,
         window_s=alarm.window_s,
-        muted=alarm.muted,
-        reason=alarm.reason[:500],
+        muted=alarm.muted[:200],
+        reason=alarm.reason[:200],
     )
 
 

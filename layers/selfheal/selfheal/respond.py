@@ -86,9 +86,9 @@ class Respond:
             incident = incident_store.find_open(self.ledger, key)
             if incident is None and alarm.state != "ALARM":
                 return _decision("nothing_open", alarm=alarm.name, state=alarm.state)
-            state = state or _with_data(opening.state_of(alarm))
+            state = state or _told_by(alarm)
             known = incident or opening.open_incident(match, alarm, now)
-            joined = known.with_alarm(state)
+            joined = known.with_alarm(state) if state else known
             if joined == incident and joined.too_many:
                 # one of very many: only that it was taken in is new
                 self._take_in(taken)
@@ -186,17 +186,25 @@ def _news_of_opening(incident: Incident, alarm: Alarm) -> outbox.News:
     return [{"what": what, "detail": alarm.reason[:500]}, *at_once]
 
 
-def _with_data(state: AlarmState) -> AlarmState:
-    """OK by a transport that doesn't say whether there was data: the alarm itself knows. Unread, it stays unknown."""
-    if state.state != "OK" or state.last_datapoint_at is not None:
+def _told_by(alarm: Alarm) -> AlarmState | None:
+    """The state of the whole alarm, as far as it is known; None: nothing is known of the whole.
+
+    A contributor that is OK again says nothing of the others, and some transports don't say whether there was data:
+    then the alarm itself knows.
+    """
+    state = opening.state_of(alarm)
+    of_a_part = alarm.contributor is not None
+    if state.is_red or not (of_a_part or (state.state == "OK" and state.last_datapoint_at is None)):
         return state
     try:
-        described = read_alarms([state.name])
+        described = [opening.state_of(from_description(one)) for one in read_alarms([alarm.name])]
     except Unreadable as error:
-        logger.warning("alarm not read", alarm=state.name, cause=str(error))
-        return state
-    known = [opening.state_of(from_description(alarm)) for alarm in described]
-    return next((found for found in known if found.arn == state.arn and found.state == state.state), state)
+        logger.warning("alarm not read", alarm=alarm.name, cause=str(error))
+        described = []
+    found = next((one for one in described if one.arn == state.arn), None)
+    if of_a_part:
+        return found
+    return found if found is not None and found.state == state.state else state
 
 
 def _pause(seconds: float) -> None:
