@@ -12,6 +12,7 @@ KEEP ?=
 
 BIN := .venv/bin
 BUILD := PYTHONPATH=layers/build $(BIN)/python -m selfheal_build
+LOCAL := PYTHONPATH=layers/build $(BIN)/python -m local
 PAGES := PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.pages
 TYPED := $(wildcard layers/selfheal/selfheal layers/build/selfheal_build functions local tests)
 
@@ -76,17 +77,17 @@ demo up down invoke: export PORT := $(PORT)
 demo up down invoke: export KEEP := $(KEEP)
 
 demo: setup ## Break the demo systems on the local stack and watch them heal
-	$(BIN)/python -m local.demo $(ARGS)
+	$(LOCAL).demo $(ARGS)
 
 up: setup ## Start the local stack and deploy to it
-	$(BIN)/python -m local.up $(ARGS)
+	$(LOCAL).up $(ARGS)
 
 down: setup ## Stop the local stack
-	$(BIN)/python -m local.down
+	$(LOCAL).down
 
 invoke: setup ## Invoke one function on the local stack: make invoke FN=RollBackAlias
 	$(if $(FN),,echo "error: which one? make invoke FN=RollBackAlias [EVENT=events/….json]" >&2; exit 1)
-	$(BIN)/python -m local.invoke $(FN) $(EVENT) $(ARGS)
+	$(LOCAL).invoke $(FN) $(EVENT) $(ARGS)
 
 deploy: setup ## Build and deploy to AWS with the settings of samconfig.toml
 	$(MAKE) --no-print-directory build ARGS=
