@@ -104,7 +104,16 @@ def test_what_waits_for_a_decision_says_how_to_decide() -> None:
     story.answer("halt_trading")
     story.sees(alarm("OK", story.now + 60))
     lines = told(update("needs_person", story.incident)).body.splitlines()
-    assert lines[4] == "Next: decide on resume_trading resume_trading: invoke Approve with incident demo-12345678-1a"
+    assert lines[4].startswith("Next: decide on resume_trading resume_trading: invoke Approve with the target")
+    line = next(line for line in lines if line.startswith("- recover"))
+    target = {"incident": "demo-12345678-1a", "action_id": "demo-12345678-1a.1"}
+    assert json.loads(line.partition("needs person: ")[2]) == target
+
+
+@pytest.mark.parametrize("verdict", ["healed", "escalated", "cleared"])
+def test_how_it_was_closed_stands_in_the_subject(verdict: str) -> None:
+    one = told(update("closed", replace(contained(), verdict=verdict)))
+    assert one.subject == f"[P1] demo closed as {verdict}: function failing"
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -146,7 +155,7 @@ def test_what_was_done_by_hand_is_told() -> None:
         "halt_trading by ann: acted",
         "What: trading halted",
         "Target: parameter /demo/trading_enabled",
-        "Undo: invoke Undo with target {'incident': '-', 'action_id': 'by-hand-1'}",
+        'Undo: invoke Undo with target {"incident": "-", "action_id": "by-hand-1"}',
         "Action: by-hand-1",
     ]
     assert told(by_hand(requested_by=None)).subject == "halt_trading by somebody: acted"

@@ -84,7 +84,11 @@ def test_held_while_nothing_is_red_is_told_to_nobody(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", [Stage.CONTAIN, Stage.REMEDIATE])
 def test_a_late_answer_never_takes_an_incident_from_a_person(stage: Stage, outcome: Outcome) -> None:
     one, action_id = asked(stage, Phase.WATCH)
-    assert take(one, Finished(action_id, outcome, "not_red"), LATER).phase is Phase.WATCH
+    reason = Refusal.NOT_RED if outcome is Outcome.REFUSED else "not_red"
+    after = take(one, Finished(action_id, outcome, reason), LATER)
+    assert after.phase is Phase.WATCH
+    (step,) = after.of(stage)
+    assert (step.status is Status.WAITING) == (outcome is Outcome.REFUSED)
 
 
 def test_an_answer_as_long_as_it_likes_is_cut() -> None:

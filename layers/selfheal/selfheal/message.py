@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from selfheal import outcome
+from selfheal.approvals import approval_id
 from selfheal.incident import Incident, Status, StepRun, read_incident
 from selfheal.words import Outcome
 
@@ -60,20 +62,20 @@ def _of_incident(detail: Mapping[str, Any]) -> Message:
         incident = read_incident(detail["state"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return _unreadable(detail, error)
-    head = f"{incident.severity} {incident.system}: {_HEADLINES[what]}"
+    headline = f"closed as {incident.verdict}" if what == "closed" else _HEADLINES[what]
     lines = [
-        f"{head} - {incident.response}",
+        f"{incident.severity} {incident.system}: {headline} - {incident.response}",
         f"Alarm: {_alarms(incident, detail['state'].get('alarm_count', 0))}",
         f"Why: {detail.get('detail', '')}",
         f"Done: {_done(incident) or 'nothing yet'}",
         f"Next: {_next(what, incident)}",
         "",
-        *(_line(step) for step in incident.steps),
+        *(_line(incident, step) for step in incident.steps),
         "",
         _times(incident),
         f"Incident: {incident.id}",
     ]
-    subject = f"[{incident.severity}] {incident.system} {_HEADLINES[what]}: {incident.response}"
+    subject = f"[{incident.severity}] {incident.system} {headline}: {incident.response}"
     return _message(subject, lines, what, incident.severity)
 
 
@@ -124,7 +126,7 @@ def _target(target: Any) -> str:
 def _undo(undo: Any) -> str:
     if not isinstance(undo, Mapping):
         return "not possible or not needed"
-    return f"invoke Undo with target {dict(undo.get('target') or {})}"
+    return f"invoke Undo with target {json.dumps(undo.get('target'))}"
 
 
 def _message(subject: str, lines: list[str], what: str, severity: str) -> Message:
@@ -147,7 +149,7 @@ def _done(incident: Incident) -> str:
 def _next(what: str, incident: Incident) -> str:
     waiting = [step.label for step in incident.steps if step.status is Status.NEEDS_PERSON]
     if waiting:
-        return f"decide on {', '.join(waiting)}: invoke Approve with incident {incident.id}"
+        return f"decide on {', '.join(waiting)}: invoke Approve with the target that stands beside it below"
     if what == "escalated":
         return "look at it now; selfheal does no more by itself than the steps below say"
     if what == "closed":
@@ -155,9 +157,11 @@ def _next(what: str, incident: Incident) -> str:
     return "nothing; you will hear when it is green, or when it needs you"
 
 
-def _line(step: StepRun) -> str:
-    why = f": {step.detail or step.reason}" if step.detail or step.reason else ""
-    return f"- {step.stage.value:9} {step.label}: {step.status.value.replace('_', ' ')}{why}"
+def _line(incident: Incident, step: StepRun) -> str:
+    why = step.detail or step.reason
+    if step.status is Status.NEEDS_PERSON:
+        why = json.dumps({"incident": incident.id, "action_id": approval_id(incident.id, step.number)})
+    return f"- {step.stage.value:9} {step.label}: {step.status.value.replace('_', ' ')}" + (f": {why}" if why else "")
 
 
 def _times(incident: Incident) -> str:

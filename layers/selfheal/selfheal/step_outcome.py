@@ -59,9 +59,10 @@ def take(incident: Incident, finished: Finished, now: float) -> Incident:
     )
     if step.number < 0:
         return incident.with_step(answered)
-    if finished.outcome is Outcome.REFUSED and finished.reason in HELD_BACK:
+    refused = finished.reason if finished.outcome is Outcome.REFUSED else ""
+    if refused in HELD_BACK:
         return _hold(incident, answered, now)
-    if step.stage is not Stage.RECOVER and finished.reason == Refusal.NOT_RED:
+    if refused == Refusal.NOT_RED and step.stage is not Stage.RECOVER:
         return _no_longer_red(incident, answered, now)
     incident = incident.with_step(answered)
     if step.stage is Stage.REMEDIATE:
