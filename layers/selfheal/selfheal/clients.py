@@ -27,11 +27,16 @@ SERVICES = (
 """Every AWS service that a function talks to. The build ships botocore's data for these and no others."""
 
 _PATIENT = Config(
-    retries={"mode": "standard", "max_attempts": 3},
+    retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=2,
     read_timeout=10,
     user_agent_extra="selfheal",
 )
+
+_LEDGER = _PATIENT.merge(
+    Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=1, read_timeout=3)
+)
+"""A ledger that hangs must not hold up a halt: it is given up after 6 s, and what is safe goes on without it."""
 
 _ONCE = _PATIENT.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=60))
 
@@ -43,8 +48,8 @@ def _session() -> Any:  # any service by its name: the stubs know one overload p
 
 @cache
 def client(service: str) -> Any:
-    """The client of `service` with up to 3 attempts per call (botocore's `standard` retries)."""
-    return _session().client(service, config=_PATIENT)
+    """The client of `service` with up to 3 attempts per call (botocore's `standard` retries), 2 for the ledger."""
+    return _session().client(service, config=_LEDGER if service == "dynamodb" else _PATIENT)
 
 
 @cache
