@@ -78,25 +78,26 @@ def of_package(names: Iterable[str]) -> list[Refusal]:
 
 
 def own_refusals(folder: str) -> list[Refusal]:
-    """The refusals that a function names, or the modules of the package that it imports for itself."""
+    """The refusals that a function names, or the modules (whole folders of them) that it imports for itself."""
     path = ROOT / "functions" / folder / "app.py"
-    common = {name.removesuffix(".py") for names in EVERY_ACTION.values() for name in names}
+    files = [*RESPOND, *(name for names in EVERY_ACTION.values() for name in names)]
+    common = {name.removesuffix(".py") for name in files} | {"refusal", "handler"}
     found = {*refusals_in(path)}
     for module in _imported(path):
         place = ROOT / PACKAGE / module
-        if module not in common and module not in {"refusal", "handler"}:
+        if module not in common:
             found |= {*refusals_in(place if place.is_dir() else place.with_suffix(".py"))}
     return [refusal for refusal in Refusal if refusal in found]
 
 
-def _imported(path: Path) -> list[str]:
-    """Modules of the package that a file imports, by their path without `.py`."""
-    names = []
+def _imported(path: Path) -> set[str]:
+    """Modules and folders of the package that a file imports from."""
+    names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == "selfheal":
-            names += [alias.name for alias in node.names]
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("selfheal."):
-            names.append(str(node.module).removeprefix("selfheal.").replace(".", "/"))
+            names.add(str(node.module).split(".")[1])
     return names
 
 
