@@ -102,11 +102,14 @@ def _imported(path: Path) -> set[str]:
 
 
 def directions_in(folder: str) -> set[str]:
-    """The members of Direction that a function names."""
-    tree = ast.parse((ROOT / "functions" / folder / "app.py").read_text(encoding="utf-8"))
+    """The members of Direction that a function names, in its own file or in a folder of the package that it has."""
+    path = ROOT / "functions" / folder / "app.py"
+    folders = [ROOT / PACKAGE / module for module in _imported(path) if (ROOT / PACKAGE / module).is_dir()]
+    files = [path, *(file for place in folders for file in place.glob("*.py"))]
     return {
         node.attr.lower()
-        for node in ast.walk(tree)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Direction"
     }
 
