@@ -45,9 +45,9 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     if isinstance(event, Mapping) and event.get("clock") == "tick":
         metrics.add_metric(name="Heartbeat", unit=MetricUnit.Count, value=1)
         return _answer(tick(respond))
-    if isinstance(event, Mapping) and event.get("source") == outcome.SOURCE:
+    if (answered := _read_outcome(event)) is not None:
         metrics.add_metric(name="OutcomesReceived", unit=MetricUnit.Count, value=1)
-        return _answer({"decisions": [_outcome(respond, event)]})
+        return _answer({"decisions": [_take_outcome(respond, *answered)]})
     alarms = alarm.read(event, Home.of(context.invoked_function_arn))
     record_ids = [f"{context.aws_request_id}.{number}" for number, _ in enumerate(alarms)]
     decisions = [respond.take_alarm(one, name, event) for one, name in zip(alarms, record_ids, strict=True)]
@@ -55,12 +55,23 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     return _answer({"decisions": decisions})
 
 
-def _outcome(respond: Respond, event: Mapping[str, Any]) -> dict[str, Any]:
-    detail = event["detail"]
-    if not detail.get("incident"):
-        return {"decision": "by_hand", "action_id": detail["action_id"]}
-    finished = Finished(detail["action_id"], Outcome(detail["outcome"]), detail["reason"], detail["detail"])
-    return respond.take_outcome(detail["incident"], finished, int(detail["hops"]))
+def _read_outcome(event: Any) -> tuple[str, Finished, int] | None:
+    """Incident (empty if a person asked), answer and hops of an action's outcome event; None: it is none."""
+    if not (isinstance(event, Mapping) and event.get("source") == outcome.SOURCE):
+        return None
+    try:
+        detail = event["detail"]
+        finished = Finished(detail["action_id"], Outcome(detail["outcome"]), detail["reason"], detail["detail"])
+        return str(detail["incident"] or ""), finished, int(detail["hops"])
+    except (KeyError, TypeError, ValueError) as error:
+        logger.warning("not an outcome", cause=repr(error))
+        return None
+
+
+def _take_outcome(respond: Respond, incident: str, finished: Finished, hops: int) -> dict[str, Any]:
+    if not incident:
+        return {"decision": "by_hand", "action_id": finished.action_id}
+    return respond.take_outcome(incident, finished, hops)
 
 
 def _answer(answer: dict[str, Any]) -> dict[str, Any]:

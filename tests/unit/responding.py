@@ -120,8 +120,8 @@ class Scene:
         self.respond = Respond(self.ledger, runbooks(*(responses or (response(),))), self._start, lambda: self.at)
         monkeypatch.setattr(outcome, "client", lambda service: self)
         monkeypatch.setattr("selfheal.refusals.ledger", lambda: self.ledger)
-        monkeypatch.setattr(respond, "read_alarms", self._read_alarms)
-        monkeypatch.setattr(clock, "read_alarms", self._read_alarms)
+        monkeypatch.setattr(respond, "read_alarms", self.read_alarms)
+        monkeypatch.setattr(clock, "read_alarms", self.read_alarms)
 
     # -- what stands in for AWS -----------------------------------------------------------
 
@@ -140,7 +140,8 @@ class Scene:
         self.faults.around("put_events", lambda: self.events.extend(Entries))
         return {"FailedEntryCount": 0}
 
-    def _read_alarms(self, names: list[str]) -> list[dict[str, Any]]:
+    def read_alarms(self, names: list[str]) -> list[dict[str, Any]]:
+        """DescribeAlarms."""
         if self.cloudwatch_down:
             raise Unreadable("cloudwatch", "it is down")
         self.described_calls.append(names)

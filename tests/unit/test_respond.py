@@ -126,11 +126,12 @@ def test_the_whole_way_from_red_to_green(scene: Scene) -> None:
 def test_closing_releases_every_target_also_the_probes(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> None:
     scene = scene_with(monkeypatch, probe=step("smoke_test", {"function": "other", "alias": "live"}))
     scene.takes(alarm())
-    for key in [*scene.incident.target_keys(), "queue:foreign"]:
-        owner = scene.incident.id if key != "queue:foreign" else "somebody"
+    foreign = "schedule:default/daily"
+    for key in scene.incident.target_keys():
+        owner = scene.incident.id if key != foreign else "somebody"
         key_of = {"pk": {"S": f"TARGET#{key}"}, "sk": {"S": "OWNER"}, "incident": {"S": owner}}
         scene.ledger._client.put_item(TableName="ledger", Item=key_of)
-    keys = [*scene.incident.target_keys(), "queue:foreign"]
+    keys = scene.incident.target_keys()
     assert "function:other:live" in keys
     scene.answers("halt_trading", Outcome.REFUSED, Refusal.NOT_RED)
     scene.answers("disable_schedule", Outcome.REFUSED, Refusal.NOT_RED)
@@ -139,7 +140,7 @@ def test_closing_releases_every_target_also_the_probes(monkeypatch: pytest.Monke
     scene.tick()
     assert scene.open_count() == 0
     left = [key for key in keys if scene.ledger.get(f"TARGET#{key}", "OWNER")]
-    assert left == ["queue:foreign"]
+    assert left == [foreign]
 
 
 def test_ok_closes_what_a_person_has(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> None:
@@ -469,7 +470,18 @@ def test_each_record_of_a_batch_is_decided(function: Any, scene: Scene) -> None:
     assert decisions[0]["decision"] == "opened"
 
 
-@pytest.mark.parametrize("anything", [None, [], "text", 7, {}, {"clock": "tock"}, {"source": "somebody"}])
+NO_OUTCOMES = [
+    {"source": "selfheal"},
+    {"source": "selfheal", "detail": None},
+    {"source": "selfheal", "detail": {"action_id": "a", "outcome": "acted"}},
+    {
+        "source": "selfheal",
+        "detail": dict.fromkeys(("action_id", "outcome", "reason", "detail", "incident", "hops"), "x"),
+    },
+]
+
+
+@pytest.mark.parametrize("anything", [None, [], "text", 7, {}, {"clock": "tock"}, {"source": "somebody"}, *NO_OUTCOMES])
 def test_anything_else_is_refused_by_name(function: Any, scene: Scene, anything: Any) -> None:
     (decision,) = function(anything)["decisions"]
     assert (decision["decision"], decision["reason"]) == ("refused", Refusal.NOT_AN_ALARM)
