@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from selfheal.clients import client, client_once
+from selfheal.drain.timing import Timing
 from selfheal.runbook import FORMAT_VERSION
 from selfheal.words import Outcome
 
@@ -79,7 +80,7 @@ def test_a_replay_waits_for_its_canary_and_is_finished_by_the_clock(
     again = answer(drain_dlq, {**REPLAY, "mode": "resume"}, lambda_context)
     assert (again["outcome"], len(aws.invoked)) == (Outcome.IN_PROGRESS, 1), again
 
-    monkeypatch.setattr(drain_dlq.DrainDlq, "_wait_until", lambda self, moment: True)
+    monkeypatch.setattr(Timing, "wait_until", lambda self, moment: True)
     last = answer(drain_dlq, {**REPLAY, "mode": "resume"}, lambda_context)
     assert (last["outcome"], len(aws.invoked)) == (Outcome.ACTED, 2), last
     assert last["evidence"]["taken"] == 2
