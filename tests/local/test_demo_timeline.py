@@ -1,0 +1,167 @@
+"""The timeline without a stack: which line a change becomes, and how a line is shown."""
+
+from __future__ import annotations
+
+import io
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import invoke, sam, stack, system
+from local.emulator.control import Emulator
+from local.stack import PortTaken, Stack
+from local.system import State
+from local.timeline import Line, Screen
+from local.watch import View, changes
+
+CALM = View(
+    at=100.0,
+    state=State("true", "ENABLED", "5", 0, dict.fromkeys(system.ALARMS, "OK"), 2),
+)
+
+
+def step(number: int, **given: Any) -> dict[str, Any]:
+    return {
+        "number": number,
+        "stage": "contain",
+        "action": "halt_trading",
+        "target_name": "trading",
+        "status": "waiting",
+        "tries": 1,
+        "asked_at": None,
+        "done_at": None,
+        "retry_at": None,
+        "reason": "",
+        "detail": "",
+        **given,
+    }
+
+
+def incident(*steps: dict[str, Any], **given: Any) -> dict[str, Any]:
+    return {
+        "id": "i",
+        "severity": "P0",
+        "response": "failing",
+        "opened_at": 101.0,
+        "green_at": None,
+        "closed_at": None,
+        "escalated_at": None,
+        "verdict": "",
+        "escalations": [],
+        "probes": [],
+        "steps": list(steps),
+        "alarms": {"a": {"name": "errors", "state": "ALARM"}},
+        **given,
+    }
+
+
+def texts(old: View, new: View) -> list[str]:
+    return [f"{line.kind}: {line.text}" for line in changes(old, new)]
+
+
+def test_nothing_new_is_no_line() -> None:
+    assert changes(CALM, replace(CALM, at=200.0)) == []
+
+
+def test_resources_tell_what_they_are_and_were() -> None:
+    alarms = {**CALM.state.alarms, system.ALARMS[0]: "ALARM"}
+    seen = texts(CALM, replace(CALM, state=replace(CALM.state, flag="false", version="3", alarms=alarms)))
+
+    assert seen == [
+        "resource: live points to version 3 (was 5)",
+        "resource: trading_enabled is false (was true)",
+        "alarm: the-alchemiser-v2-dev-errors is ALARM (was OK)",
+    ]
+
+
+@pytest.mark.parametrize("status", ["refused", "held", "failed", "inconclusive"])
+def test_a_step_that_did_not_act_is_told_with_its_reason(status: str) -> None:
+    asked = replace(CALM, incident=incident(step(0, status="asked", asked_at=102.0)))
+    ended = replace(CALM, incident=incident(step(0, status=status, asked_at=102.0, reason="paused", retry_at=103.0)))
+
+    assert texts(asked, ended) == [f"refused: halt_trading trading: {status}: paused"]
+
+
+def test_an_incident_is_told_from_its_opening_to_its_end() -> None:
+    asked = replace(CALM, incident=incident(step(0, status="asked", asked_at=102.0)))
+    done = step(0, status="done", asked_at=102.0, done_at=102.5, detail="set to false")
+    closed = incident(done, green_at=110.0, closed_at=111.0, verdict="healed", escalations=["late"], escalated_at=109.0)
+
+    assert texts(CALM, asked) == ["incident: P0 opened: failing (errors); i", "contain: halt_trading trading: decided"]
+    assert texts(asked, replace(CALM, incident=closed)) == [
+        "contain: halt_trading trading: done (0.5 s): set to false",
+        "escalated: late",
+        "green: green: errors is ALARM",
+        "closed: incident closed: healed",
+    ]
+
+
+def test_refusals_and_messages_are_told_once() -> None:
+    record = {"r": {"at": 105.0, "reason": "no_runbook", "detail": "no response fits"}}
+    new = replace(CALM, records=record, told=("[P0] opened",))
+
+    assert texts(CALM, new) == ["told: people: [P0] opened", "refused: no_runbook: no response fits"]
+    assert texts(new, new) == []
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    out = io.StringIO()
+    screen = Screen(out)
+    screen.red_at = 100.0
+    screen.line(Line(101.25, "alarm", "red [not markup]" + "x" * 200))
+
+    assert out.getvalue() == f"    +1.2 s  alarm      red [not markup]{'x' * 200}\n"
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colour_on_a_terminal_unless_no_color(monkeypatch: pytest.MonkeyPatch, no_color: str, coloured: bool) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    out = io.StringIO()
+    out.isatty = lambda: True  # type: ignore[method-assign]
+    Screen(out).check(good=False, what="x")
+
+    assert ("\x1b[1;31m" in out.getvalue()) is coloured
+
+
+def test_a_port_that_is_taken_is_refused_with_a_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"make down PORT={port}"):
+            stack.refuse_taken(port)
+    stack.refuse_taken(port)
+
+
+def test_env_file_of_the_stack_that_ends_is_removed_and_another_one_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stack, "LOCAL", tmp_path)
+    monkeypatch.setattr(Emulator, "stop", lambda _: None)
+    for port in (1, 2):
+        (tmp_path / str(port)).mkdir()
+    first, second = (Stack(tmp_path / str(port), Emulator(tmp_path / str(port), 0, port)) for port in (1, 2))
+    first.write_env()
+    second.write_env()
+
+    first.stop()
+    assert "export AWS_ENDPOINT_URL=http://127.0.0.1:2\n" in (tmp_path / "env").read_text()
+    second.stop()
+    assert not (tmp_path / "env").exists()
+
+
+def test_sam_gets_no_way_to_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+
+    environment = sam.clean_environment()
+
+    assert "mine" not in environment.values()
+    assert environment["AWS_CONFIG_FILE"] == "/dev/null"
+
+
+def test_each_function_has_the_event_that_invoke_takes_by_default() -> None:
+    assert invoke.folder_of("RollBackAlias") == "roll_back_alias"
+    assert invoke.folder_of("Undo") == "undo"

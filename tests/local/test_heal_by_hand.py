@@ -1,0 +1,232 @@
+"""After the healing: what a person may do by hand, what is refused by name, and a run that is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import sam, system
+from local.emulator.environments import REPOSITORY
+from tests.local.conftest import Healed
+
+pytestmark = pytest.mark.local
+
+EVENTS = {path.stem: path for path in (REPOSITORY / "events").glob("*.json")}
+PLANNED = {
+    "switch_trading": ("already_done", ""),
+    "switch_schedule": ("already_done", ""),
+    "roll_back_alias": ("planned", ""),
+    "stop_deployment": ("refused", "target_forbidden"),
+    "inspect_dlq": ("planned", ""),
+    "drain_dlq": ("already_done", ""),
+    "invoke_target": ("planned", ""),
+    "check_health": ("planned", ""),
+    "undo": ("refused", "no_such_incident"),
+    "approve": ("refused", "no_such_approval"),
+}
+"""Outcome and reason of each event of `events/` on a healed stack; the incident that two of them name is not there."""
+
+
+def logical_id(folder: str) -> str:
+    return "".join(word.title() for word in folder.split("_"))
+
+
+def everything(healed: Healed) -> Any:
+    """What an action could have changed, and what the ledger holds of changes."""
+    ledger = sorted(
+        item["pk"]["S"] for item in healed.watcher.items() if item["pk"]["S"].startswith(("CHANGE", "ACTION"))
+    )
+    alias = healed.client("lambda").get_alias(FunctionName=system.FUNCTION, Name=system.ALIAS)
+    flag = healed.client("ssm").get_parameter(Name=system.FLAG)["Parameter"]["Version"]
+    return healed.stack.system.state(), healed.stack.system.schedule(), alias["RevisionId"], flag, ledger
+
+
+def remote_invoke(healed: Healed, folder: str) -> dict[str, Any]:
+    """By the real sam, as a person does it."""
+    arguments = [
+        "remote",
+        "invoke",
+        logical_id(folder),
+        "--stack-name",
+        "selfheal",
+        "--event-file",
+        str(EVENTS[folder]),
+    ]
+    done = subprocess.run(
+        sam.command(arguments),
+        env=sam.clean_environment() | healed.stack.emulator.environment(),
+        cwd=REPOSITORY,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_every_action_s_event_is_answered_by_sam_remote_invoke_and_changes_nothing(healed: Healed) -> None:
+    before = everything(healed)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        answers = dict(zip(PLANNED, pool.map(lambda folder: remote_invoke(healed, folder), PLANNED), strict=True))
+
+    assert {folder: (answer["outcome"], answer["reason"]) for folder, answer in answers.items()} == PLANNED
+    assert everything(healed) == before
+
+
+def test_a_plan_says_what_would_change(healed: Healed) -> None:
+    answer = healed.invoke("RollBackAlias", json.loads(EVENTS["roll_back_alias"].read_text()))
+
+    assert answer["before"] == {"version": "3", "weights": {}}
+    assert answer["after"] == {"version": "2", "weights": {}}
+
+
+def test_undo_by_hand_restores_the_schedule_with_its_every_field(healed: Healed) -> None:
+    before, incident = healed.stack.system.schedule(), healed.incident["id"]
+    disabled = next(step for step in healed.incident["steps"] if step["action"] == "disable_schedule")
+    target = {"incident": incident, "action_id": f"{incident}.{disabled['number']}.{disabled['tries']}"}
+    by_hand = {"mode": "act", "requested_by": "tester", "reason": "a test"}
+
+    answer = healed.invoke("Undo", {**by_hand, "action": "undo", "target": target})
+
+    assert answer["outcome"] == "acted", answer
+    healed.wait(lambda: healed.stack.system.schedule()["State"] == "ENABLED", "the schedule")
+    assert healed.stack.system.schedule() == {**before, "State": "ENABLED"}
+    again = healed.invoke("Undo", {**by_hand, "action": "undo", "target": target})
+    assert (again["outcome"], again["reason"]) == ("refused", "nothing_to_undo")
+
+    back = {**by_hand, "action": "disable_schedule", "target": {"schedule": system.SCHEDULE}}
+    assert healed.invoke("SwitchSchedule", back)["outcome"] == "acted"
+    assert healed.stack.system.schedule() == before
+
+
+def test_trading_resumes_when_a_person_approves_and_not_before(healed: Healed) -> None:
+    incident = healed.incident
+    step = next(one for one in incident["steps"] if one["action"] == "resume_trading")
+    assert healed.stack.system.trade("momentum", "2026-11-23")["status"] == "halted"
+    alone = {"action": "resume_trading", "target": {"parameter": system.FLAG}, "mode": "act"}
+    assert healed.invoke("SwitchTrading", alone)["reason"] == "person_required"
+
+    approval = {"incident": incident["id"], "action_id": f"{incident['id']}.{step['number']}"}
+    by_hand = {"mode": "act", "requested_by": "tester", "reason": "a test"}
+    answer = healed.invoke("Approve", {**by_hand, "action": "approve", "target": approval})
+
+    assert answer["outcome"] == "acted", answer
+    healed.wait(lambda: healed.stack.system.state().flag == "true", "the flag")
+    assert healed.stack.system.trade("momentum", "2026-11-23")["traded"] is True
+
+    halt = {**by_hand, "action": "halt_trading", "target": {"parameter": system.FLAG}}
+    assert healed.invoke("SwitchTrading", halt)["outcome"] == "acted"
+
+
+def test_a_target_outside_of_the_stack_s_parameters_is_forbidden_by_iam(healed: Healed) -> None:
+    name = f"/elsewhere/{uuid.uuid4().hex}"
+    healed.client("ssm").put_parameter(Name=name, Value="true", Type="String")
+    by_hand = {"mode": "act", "requested_by": "tester", "reason": "a test"}
+
+    answer = healed.invoke("SwitchTrading", {**by_hand, "action": "halt_trading", "target": {"parameter": name}})
+
+    assert (answer["outcome"], answer["reason"]) == ("refused", "target_forbidden")
+    assert healed.client("ssm").get_parameter(Name=name)["Parameter"]["Value"] == "true"
+
+
+def test_what_is_no_alarm_is_refused_by_name_and_recorded(healed: Healed) -> None:
+    mark = uuid.uuid4().hex
+
+    answer = healed.invoke("Respond", {"what": mark})
+
+    assert answer["decisions"][0]["reason"] == "not_an_alarm"
+    records = healed.watcher.view(time.time()).records.values()
+    assert [one["reason"] for one in records if mark in one["event"]] == ["not_an_alarm"]
+
+
+def test_an_alarm_without_a_runbook_is_refused_by_name_and_people_are_told(healed: Healed) -> None:
+    cloudwatch, name = healed.client("cloudwatch"), f"stranger-{uuid.uuid4().hex[:8]}"
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        Namespace="Test",
+        MetricName=name,
+        Statistic="Sum",
+        Period=10,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+    )
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+
+    def recorded() -> list[Any]:
+        records = healed.watcher.view(time.time()).records.values()
+        return [one for one in records if name in one["detail"] and one["reason"] == "no_runbook"]
+
+    assert healed.wait(recorded, "the record")[0]["escalated"] is True
+    healed.wait(lambda: "no_runbook" in " ".join(healed.watcher.view(time.time()).told), "the message")
+
+
+def test_a_drain_that_is_killed_is_finished_by_the_next_run_and_sends_nothing_twice(healed: Healed) -> None:
+    """Killed while it watches its canary: one letter is sent, the other is not."""
+    ran_before = len(healed.stack.system.halted_runs())
+    action_id = f"killed-{uuid.uuid4().hex}"
+    for strategy in ("momentum", "hedge"):
+        healed.client("lambda").invoke(
+            FunctionName=system.FUNCTION,
+            Qualifier=system.FAULTY,
+            InvocationType="Event",
+            Payload=json.dumps({"strategy": strategy, "day": action_id}),
+        )
+    healed.wait(lambda: healed.stack.system.state().dead_letters == 2, "the dead letters")
+    event = {**json.loads(EVENTS["drain_dlq"].read_text()), "action_id": action_id, "mode": "act"}
+    function = healed.function("DrainDlq")
+    healed.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))
+    healed.wait(lambda: healed.stack.system.state().dead_letters == 1, "the canary")
+
+    os.kill(worker_of(function), signal.SIGKILL)
+
+    let_the_claim_end(healed, action_id)
+    # Lambda itself tries the event once more as well: one of the two runs goes on, the other learns of it
+    answer = healed.wait(lambda: finished(healed.invoke("DrainDlq", {**event, "mode": "resume"})), "the end", 60)
+    assert answer is not None
+    assert (answer["outcome"], answer["evidence"]["taken"]) == ("acted", 2), answer
+    assert answer["evidence"]["resumed"] == "attempt 1 was left unfinished"
+    assert healed.stack.system.state().dead_letters == 0
+    healed.wait(lambda: len(healed.stack.system.halted_runs()) >= ran_before + 2, "the replayed runs")
+    assert sorted(healed.stack.system.halted_runs()[ran_before:]) == ["hedge", "momentum"]
+
+
+def finished(answer: dict[str, Any]) -> dict[str, Any] | None:
+    return None if answer["outcome"] == "in_progress" else answer
+
+
+def worker_of(function: str) -> int:
+    """The process that runs a function which is at work: of those that were started for it, the newest."""
+    wanted = f"AWS_LAMBDA_FUNCTION_NAME={function}\0".encode()
+    found = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if wanted in read(path)]
+    assert found, f"no process of {function}"
+    return max(found)
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # another user's, or gone
+        return b""
+
+
+def let_the_claim_end(healed: Healed, action_id: str) -> None:
+    """As if 16 minutes had passed: until then the killed run might still be at work."""
+    healed.client("dynamodb").update_item(
+        TableName=healed.watcher.ledger,
+        Key={"pk": {"S": f"ACTION#{action_id}"}, "sk": {"S": "ACTION"}},
+        UpdateExpression="SET claimed_until = :past",
+        ExpressionAttributeValues={":past": {"N": "1"}},
+    )
