@@ -43,8 +43,9 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     """
     respond = Respond(ledger=ledger(), runbooks=runbook.load(), start=starter.start, now=time.time)
     if isinstance(event, Mapping) and event.get("clock") == "tick":
-        metrics.add_metric(name="Heartbeat", unit=MetricUnit.Count, value=1)
-        return _answer(tick(respond))
+        ticked = tick(respond)
+        metrics.add_metric(name="Heartbeat", unit=MetricUnit.Count, value=1)  # a tick that was finished, not begun
+        return _answer(ticked)
     if (answered := _read_outcome(event)) is not None:
         metrics.add_metric(name="OutcomesReceived", unit=MetricUnit.Count, value=1)
         return _answer({"decisions": [_take_outcome(respond, *answered)]})

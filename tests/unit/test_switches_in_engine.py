@@ -320,3 +320,25 @@ def test_a_rollback_that_loses_to_a_deployment_is_planned_from_there(world: Worl
     assert result.outcome is Outcome.ACTED
     assert result.before == {"version": "2", "weights": {}}
     assert live(lambda_) == "1"
+
+
+def _switch(name: str, action_id: str, **more: Any) -> dict[str, Any]:
+    return {"action": name, "action_id": action_id, "target": FLAG, "mode": "act", "requested_by": "asha", **more}
+
+
+def test_what_a_person_put_back_is_no_open_change_any_more(ledger: Ledger, lambda_context: Any) -> None:
+    client("ssm").put_parameter(Name=NAME, Value="true", Type="String")
+    switch_trading.lambda_handler(_switch("halt_trading", "halt"), lambda_context)
+    assert [change["action_id"] for change in changes.still_open(ledger)] == ["halt"]
+
+    switch_trading.lambda_handler(_switch("resume_trading", "resume"), lambda_context)
+
+    assert changes.still_open(ledger) == []
+
+
+def test_what_a_person_changed_besides_stays_an_open_change(ledger: Ledger, lambda_context: Any) -> None:
+    client("ssm").put_parameter(Name=NAME, Value="false", Type="String")
+
+    switch_trading.lambda_handler(_switch("resume_trading", "resume"), lambda_context)
+
+    assert [change["action_id"] for change in changes.still_open(ledger)] == ["resume"]

@@ -8,6 +8,7 @@ from typing import Any
 from selfheal import ledger as table
 from selfheal.ledger import Ledger, Write
 from selfheal.request import Request, Result
+from selfheal.words import Origin, Outcome
 
 
 def opened(request: Request, result: Result, now: float) -> Write:
@@ -30,6 +31,20 @@ def opened(request: Request, result: Result, now: float) -> Write:
 def closed(target_key: str, action_id: str) -> Write:
     """The write that takes a change off the list, if it is there."""
     return table.delete("CHANGE", f"{target_key}#{action_id}")
+
+
+def put_back_by(ledger: Ledger, request: Request, result: Result) -> list[str]:
+    """The action_ids of open changes that a person's own action has put back: trading halted by an incident and resumed
+    with an approval is no open change any more. Raises LedgerUnavailable."""
+    if request.origin is not Origin.HAND or request.undo_of or result.outcome is not Outcome.ACTED:
+        return []
+    if request.entry.undo is None or result.before is None:
+        return []
+    return [
+        change["action_id"]
+        for change in still_open(ledger, request.target.key)
+        if change["before"] == result.after and change["after"] == result.before
+    ]
 
 
 def still_open(ledger: Ledger, target_key: str = "") -> list[Mapping[str, Any]]:

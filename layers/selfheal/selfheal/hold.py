@@ -149,6 +149,9 @@ class Hold:
         also = [claim.release(request)] if self._took else []
         opens = called and self._opens(result)
         try:
+            put_back = changes.put_back_by(ledger, request, result) if opens else []
+            opens = opens and not put_back
+            also += [changes.closed(request.target.key, action_id) for action_id in put_back]
             if result.outcome is Outcome.IN_PROGRESS:
                 ours = record.pause_run(ledger, request, self._run_id, now, *also)
             else:

@@ -41,7 +41,6 @@ class Refusal(StrEnum):
     NO_EARLIER_VERSION = "no_earlier_version"
     VERSION_UNFIT = "version_unfit"
     DEPLOYMENT_IN_FLIGHT = "deployment_in_flight"
-    NO_DEPLOYMENT = "no_deployment"
     SCHEDULE_ENDED = "schedule_ended"
     QUEUE_HAS_REDRIVE = "queue_has_redrive"
     NO_REPLAY_TARGET = "no_replay_target"
@@ -94,7 +93,6 @@ _SENTENCES: dict[Refusal, str] = {
     Refusal.NO_EARLIER_VERSION: "There is no earlier published version that differs from the current one.",
     Refusal.VERSION_UNFIT: "The version asked for is missing, failed, or the current one.",
     Refusal.DEPLOYMENT_IN_FLIGHT: "A CodeDeploy deployment is shifting this alias; stop it with rollback first.",
-    Refusal.NO_DEPLOYMENT: "No deployment is in flight for this application and group.",
     Refusal.SCHEDULE_ENDED: "The schedule's end date has passed; enabling it would do nothing.",
     Refusal.QUEUE_HAS_REDRIVE: "Looking at this queue would push messages on: it has a redrive policy itself.",
     Refusal.NO_REPLAY_TARGET: "It is not known where these messages go; name replay_to in the target.",
