@@ -14,6 +14,8 @@ from local.emulator.environments import REPOSITORY
 
 BUILT = REPOSITORY / ".local" / "build"
 TIMEOUT = 300  # seconds for one run of sam
+BYTECODE = {"SELFHEAL_LOCAL_BYTECODE": "1", "SELFHEAL_PYTHON313": ""}
+"""For the interpreter that runs the functions here, and none for Lambda's, which would be looked for 15 times."""
 LOG_TAIL = 3000  # characters of the log that an error carries
 
 
@@ -48,7 +50,7 @@ def build(name: str, template: Path, sources: Iterable[Path], log: Path) -> Path
                 "--cache-dir",
                 str(_cache()),
             ],
-            {"SELFHEAL_LOCAL_BYTECODE": "1"},
+            BYTECODE,
             log,
         )
         stamp.write_text(digest)
@@ -112,11 +114,7 @@ def clean_environment() -> dict[str, str]:
     """What sam gets of this process's environment: nothing that leads to an AWS account or out of this folder."""
     scratch = REPOSITORY / ".local" / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
-    kept = {
-        name: os.environ[name]
-        for name in ("PATH", "LANG", "LC_ALL", "SELFHEAL_PYTHON313", "SSL_CERT_FILE")
-        if name in os.environ
-    }
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE") if name in os.environ}
     return {
         **kept,
         "HOME": str(scratch),
