@@ -200,3 +200,15 @@ def test_the_event_file_plans(invoke: Invoke, waiting: Incident, started: list[A
     request = {**event("approve"), "target": name(waiting, 2)}
     assert app.lambda_handler(request, lambda_context)["outcome"] == "planned"
     assert started == []
+
+
+def test_what_has_expired_need_not_be_told_apart_from_what_waits(
+    invoke: Invoke, ledger: Ledger, started: list[dict[str, Any]], now: list[float]
+) -> None:
+    one = incident(recover="resume_trading! enable_schedule!")
+    resume, enable = one.of(Stage.RECOVER)
+    ledger.write(approvals.waiting(one, resume, START))
+    ledger.write(approvals.waiting(one, enable, START + 60))
+    now[0] += approvals.APPROVE_WITHIN_S
+    assert invoke("approve", {"incident": one.id})["outcome"] == "acted"
+    assert [request["action"] for request in started] == ["enable_schedule"]
