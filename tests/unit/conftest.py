@@ -12,6 +12,10 @@ from pytest_socket import disable_socket, enable_socket
 from selfheal import clients, world
 from selfheal.ledger import Ledger
 
+from tests.unit import shortcuts
+
+shortcuts.take()
+
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 TABLE = "ledger"
@@ -43,7 +47,9 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _forget() -> None:
-    clients.forget()
+    """All that knows of the last test. The session stays: it is made of the environment above, always the same."""
+    clients.client.cache_clear()
+    clients.client_once.cache_clear()
     world.ledger.cache_clear()
 
 
