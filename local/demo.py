@@ -246,7 +246,7 @@ def _explain(screen: Screen, running: Stack, watcher: Watcher, why: str) -> None
     ):
         screen.heading(f"-- {title}")
         screen.say(text or "none")
-    screen.say(f"\nlogs: {logs}, {running.emulator.log}, {running.sam_log}", style="bold")
+    screen.say(f"\nlogs: {logs}, {running.emulator.log}, {running.deploy_log}", style="bold")
 
 
 def _tail(path: Path) -> str:

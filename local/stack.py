@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local import sam, system
 from local.account import Account
@@ -53,8 +54,8 @@ class Stack:
         return self.home / "env"
 
     @property
-    def sam_log(self) -> Path:
-        return self.home / "sam.log"
+    def deploy_log(self) -> Path:
+        return self.home / "deploy.log"
 
     def stop(self) -> None:
         """End it; nothing of it stays but its logs."""
@@ -114,56 +115,50 @@ def start(port: int | None, home: Path, step: Step, *, detached: bool) -> Stack:
     :class:`~local.sam.SamFailed`.
     """
     home.mkdir(parents=True, exist_ok=True)
-    log = home / "sam.log"
-    log.write_text("")
-    with ThreadPoolExecutor(max_workers=2) as side, contextlib.ExitStack() as undo:
-        building = side.submit(_build, log, step)
+    for log in (home / "build.log", home / "deploy.log"):
+        log.write_text("")
+    with ThreadPoolExecutor(max_workers=1) as side, contextlib.ExitStack() as undo:
+        demo = side.submit(_build_demo, home / "build.log", step)
+        own = side.submit(_build_own, home / "build.log", step)
         with step("emulator started"):
             emulator = Emulator.start(port, home, detached=detached)
         undo.callback(emulator.stop)
         stack = Stack(home, emulator)
-        built = building.result()
-        _deploy(stack, built, step)
+        stack.account.client("s3").create_bucket(Bucket=BUCKET)
+        _deploy_demo(stack, demo.result(), step)
+        _deploy_own(stack, own.result(), step)
         undo.pop_all()
     return stack
 
 
-def _build(log: Path, step: Step) -> tuple[Path, Path]:
+def _build_demo(log: Path, step: Step) -> Path:
+    """First, so that it is deployed while selfheal is built; the slow part, the dependencies, is for both."""
     layers = REPOSITORY / "layers"
-    with step("functions and layers built"):
-        own = sam.build(NAME, REPOSITORY / "template.yaml", [REPOSITORY / name for name in SOURCES], log)
-        demo = sam.build(
-            system.NAME,
-            system.FOLDER / "template.yaml",
-            [system.FOLDER, layers / "dependencies", layers / "build", layers / "selfheal"],
-            log,
-        )
-    return own, demo
+    sources = [system.FOLDER, layers / "dependencies", layers / "build", layers / "selfheal"]
+    with step(f"{system.NAME} and the dependencies built"):
+        return sam.build(system.NAME, system.FOLDER / "template.yaml", sources, log)
 
 
-def _deploy(stack: Stack, built: tuple[Path, Path], step: Step) -> None:
-    own, demo = built
-    environment, account = stack.emulator.environment(), stack.account
-    account.client("s3").create_bucket(Bucket=BUCKET)
+def _build_own(log: Path, step: Step) -> Path:
+    with step(f"{NAME} built"):
+        return sam.build(NAME, REPOSITORY / "template.yaml", [REPOSITORY / name for name in SOURCES], log)
+
+
+def _deploy_demo(stack: Stack, built: Path, step: Step) -> None:
+    period = {"AlarmPeriod": str(ALARM_PERIOD_S)}
     with step(f"{system.NAME} deployed, with releases 1 to 4"):
-        sam.deploy(
-            system.NAME,
-            demo,
-            bucket=BUCKET,
-            parameters={"AlarmPeriod": str(ALARM_PERIOD_S)},
-            environment=environment,
-            log=stack.sam_log,
-        )
+        sam.deploy(system.NAME, built, bucket=BUCKET, parameters=period, **_deployment(stack))
         stack.system.publish_history()
+
+
+def _deploy_own(stack: Stack, built: Path, step: Step) -> None:
+    given = parameters(stack.account.outputs(system.NAME))
     with step(f"{NAME} deployed"):
-        sam.deploy(
-            NAME,
-            own,
-            bucket=BUCKET,
-            parameters=parameters(account.outputs(system.NAME)),
-            environment=environment,
-            log=stack.sam_log,
-        )
+        sam.deploy(NAME, built, bucket=BUCKET, parameters=given, **_deployment(stack))
+
+
+def _deployment(stack: Stack) -> dict[str, Any]:
+    return {"environment": stack.emulator.environment(), "log": stack.deploy_log}
 
 
 def parameters(demo: dict[str, str]) -> dict[str, str]:
