@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 from moto import mock_aws
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.s3.models import s3_backends
 from moto.sqs.models import sqs_backends
 from selfheal.clients import client, client_once
 
@@ -27,6 +30,7 @@ FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{FUNCTION}"
 RULE_ARN = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/alchemiser-trading-events-dev/signal-generated"
 BUCKET = "selfheal-archive"
 TABLE = "ledger"
+SORT_KEY = DynamoType({"S": "MESSAGE"})
 
 
 def text(value: str) -> dict[str, str]:
@@ -160,7 +164,8 @@ class Account:
 
     def fill(self, *letters: Mapping[str, Any], queue: str = "", **more: Any) -> list[str]:
         """Put letters into a queue; their MessageIds."""
-        sent = [self.sqs.send_message(QueueUrl=self.url(queue), **letter, **more) for letter in letters]
+        url = self.url(queue)
+        sent = [self.sqs.send_message(QueueUrl=url, **letter, **more) for letter in letters]
         return [str(answer["MessageId"]) for answer in sent]
 
     def bodies(self, queue: str = "") -> list[str]:
@@ -180,18 +185,18 @@ class Account:
 
     def archived(self) -> dict[str, Any]:
         """MessageId → archived document."""
-        found = client("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"dlq/{self.queue}/").get("Contents", [])
-        read = [client("s3").get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read() for entry in found]
-        return {document["message_id"]: document for document in map(json.loads, read)}
+        keys = s3_backends[ACCOUNT]["aws"].buckets[BUCKET].keys
+        read = [json.loads(keys[name].value) for name in keys if name.startswith(f"dlq/{self.queue}/")]
+        return {document["message_id"]: document for document in read}
 
     def fates(self, queue: str = "") -> dict[str, str]:
         """MessageId → what the ledger says became of it."""
         prefix = f"MESSAGE#{queue or self.queue}#"
-        items = client("dynamodb").scan(TableName=TABLE)["Items"]
+        items = dynamodb_backends[ACCOUNT][REGION].tables[TABLE].items
         return {
-            item["pk"]["S"].removeprefix(prefix): item["fate"]["S"]
-            for item in items
-            if item["pk"]["S"].startswith(prefix)
+            pk.value.removeprefix(prefix): row[SORT_KEY].attrs["fate"].value
+            for pk, row in items.items()
+            if pk.value.startswith(prefix) and SORT_KEY in row
         }
 
     def put_there_again(self, message: Any) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import botocore.session
 import moto.core.models
+import moto.core.responses
 from botocore import handlers
 from botocore.loaders import create_loader
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -47,6 +49,7 @@ def take() -> None:
     moto.core.models.RESPONSES_METHODS = []  # nothing here calls AWS through `requests`
     Table.__deepcopy__ = lambda table, memo: table  # see _transact
     DynamoDBBackend.transact_write_items = _transact
+    moto.core.responses.method_names_from_class = cache(moto.core.responses.method_names_from_class)
     handlers.BUILTIN_HANDLERS += [(f"before-call.dynamodb.{call}", _answer, handlers.REGISTER_LAST) for call in DIRECT]
 
 
