@@ -48,8 +48,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _forget() -> None:
     """All that knows of the last test. The session stays: it is made of the environment above, always the same."""
-    clients.client.cache_clear()
-    clients.client_once.cache_clear()
+    clients.forget(session=False)
     world.ledger.cache_clear()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -46,23 +49,47 @@ def _session() -> Any:  # any service by its name: the stubs know one overload p
     return boto3.session.Session()
 
 
-@cache
+_stand_in: ContextVar[Callable[[str], Any] | None] = ContextVar("stand_in", default=None)
+
+
 def client(service: str) -> Any:
     """The client of `service` with up to 3 attempts per call (botocore's `standard` retries), 2 for the ledger."""
-    return _session().client(service, config=_LEDGER if service == "dynamodb" else _PATIENT)
+    stand_in = _stand_in.get()
+    return _client(service) if stand_in is None else stand_in(service)
 
 
-@cache
 def client_once(service: str, read_timeout_s: int = 60) -> Any:
     """The client for calls that AWS cannot deduplicate (Invoke, SendMessage): one attempt, then the truth is read.
 
     A repeated Invoke or SendMessage after a timeout may do its work twice (aws-semantics: at-least-once machinery).
     """
+    stand_in = _stand_in.get()
+    return _client_once(service, read_timeout_s) if stand_in is None else stand_in(service)
+
+
+@cache
+def _client(service: str) -> Any:
+    return _session().client(service, config=_LEDGER if service == "dynamodb" else _PATIENT)
+
+
+@cache
+def _client_once(service: str, read_timeout_s: int) -> Any:
     return _session().client(service, config=_ONCE.merge(Config(read_timeout=read_timeout_s)))
 
 
-def forget() -> None:
-    """Drop every client (tests: moto and the Stubber need clients made under them)."""
-    client.cache_clear()
-    client_once.cache_clear()
-    _session.cache_clear()
+@contextmanager
+def instead(stand_in: Callable[[str], Any]) -> Iterator[None]:
+    """Within the block, in this thread, every client comes from `stand_in`: a replay works in a world of its own."""
+    token = _stand_in.set(stand_in)
+    try:
+        yield
+    finally:
+        _stand_in.reset(token)
+
+
+def forget(*, session: bool = True) -> None:
+    """Drop every client (tests: moto and the Stubber need clients made under them), and the session unless told not."""
+    _client.cache_clear()
+    _client_once.cache_clear()
+    if session:
+        _session.cache_clear()
