@@ -15,6 +15,9 @@
     PAUSE                  *|<system>|<incident>   who paused what until when
     SWEEP                  <system>|<name>  until when its moments have been swept
     RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident
+    MESSAGE#<queue>#<id>   MESSAGE       what became of one dead letter; claimed before it is sent
+    REPLAYED#<queue>#<id>  REPLAYED      what was sent, under the id (or fingerprint) that it has if it comes back
+    DRAIN#<action_id>      DRAIN         how far a drain got: its phase, how many it took, its last evidence
 
 Documents are JSON text in `doc`; only what a condition needs is an attribute of its own. `expires` (epoch seconds) is
 the TTL; an item whose change is in force has none.
