@@ -22,7 +22,7 @@ from selfheal.action import Action, Change, Decision, Decline, State, Verificati
 from selfheal.checks import read_checks
 from selfheal.checks.finding import Finding, Mark
 from selfheal.checks.runner import run
-from selfheal.errors import Refused
+from selfheal.errors import Misconfigured, Refused, Unreadable
 from selfheal.handler import handler_for
 from selfheal.refusal import Refusal
 from selfheal.request import Request
@@ -67,7 +67,10 @@ class CheckHealth(Action):
         given = request.options["checks"]
         if given is not None:
             return {"checks": list(given), "from": "request"}
-        found = runbook.load().system(request.target["system"])
+        try:
+            found = runbook.load().system(request.target["system"])
+        except Misconfigured as error:
+            raise Unreadable("runbooks", str(error)) from error
         return {"checks": [dict(check) for check in found.checks] if found else [], "from": "runbook"}
 
     def decide(self, state: State, request: Request) -> Decision:

@@ -21,6 +21,7 @@ from selfheal.ledger import PERMISSIONS as LEDGER_PERMISSIONS
 from selfheal.observability import logger, metrics
 from selfheal.respond import Respond
 from selfheal.step_outcome import Finished
+from selfheal.unrecorded import PERMISSIONS as QUEUE_PERMISSIONS
 from selfheal.words import Outcome
 from selfheal.world import ledger
 
@@ -30,6 +31,7 @@ PERMISSIONS = (
     "events:PutEvents",
     "lambda:InvokeFunction",
     "sqs:SendMessage",
+    *QUEUE_PERMISSIONS,
 )
 
 

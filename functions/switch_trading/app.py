@@ -8,6 +8,8 @@ A no-op when the flag is as wanted: no new version is written.
 
 Never: creates a parameter, changes its type, tier, key, description or pattern, labels a version, or puts its value
 into a record or a log unless it is `true` or `false` (a wrongly named parameter may hold a secret).
+One exception: a halt does not fail for a description. Where the history can't be read, a plain String is set to
+`false` without tier, description and pattern, and the evidence says so. To resume waits until it can be read.
 
 PutParameter has no compare-and-set; its versions make a lost race visible. Consumers that cache the parameter, or read
 it only at their start, see the change when they read it again: this action can't hurry them.
@@ -21,7 +23,7 @@ from typing import Any, ClassVar
 from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, Image, State, Verification
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
-from selfheal.errors import ChangedMeanwhile, Refused, Unreadable
+from selfheal.errors import ChangedMeanwhile, NotApplied, Refused, TargetForbidden, TargetNotFound, Unreadable
 from selfheal.handler import handler_for
 from selfheal.refusal import Refusal
 from selfheal.request import Request
@@ -57,7 +59,11 @@ class SwitchFlag(Action):
                 Refusal.BAD_TARGET,
                 f"{name} selects a version or is an ARN; only the name of a parameter can be written to",
             )
-        return {**_read(name), "kept": _kept(name)}
+        seen = _read(name)
+        try:
+            return {**seen, "kept": _kept(name), "not_kept": ""}
+        except (Unreadable, TargetForbidden, NotApplied) as error:
+            return {**seen, "kept": {}, "not_kept": str(error)}
 
     def decide(self, state: State, request: Request) -> Decision:
         """Refuse what is no flag; leave alone what is as wanted."""
@@ -69,12 +75,15 @@ class SwitchFlag(Action):
             return Decline(Refusal.NOT_A_FLAG, f"{name} holds {state['looks_like']}; expected exactly true or false")
         if state["value"] == wanted:
             return AlreadyDone(f"{name} is {wanted} already", {"version": state["version"]})
+        direction = Direction.SAFE if wanted == "false" else Direction.RISKY
+        if state["not_kept"] and (direction is Direction.RISKY or state["type"] != "String"):
+            return Decline(Refusal.TARGET_UNREADABLE, state["not_kept"])
         return Change(
-            direction=Direction.SAFE if wanted == "false" else Direction.RISKY,
+            direction=direction,
             summary=f"set {name} from {state['value']} to {wanted}",
             before={"value": state["value"]},
             after={"value": wanted},
-            plan={"version": state["version"], "kept": state["kept"]},
+            plan={name: state[name] for name in ("version", "kept", "not_kept")},
         )
 
     def apply(self, request: Request, change: Change) -> Mapping[str, Any]:
@@ -87,12 +96,13 @@ class SwitchFlag(Action):
             raise ChangedMeanwhile(f"{name} was version {planned} when it was looked at and is {now['version']} now")
         self._called = True
         version = _put(name, wanted, change.plan["kept"])
+        evidence = {"not_kept": change.plan["not_kept"]} if change.plan["not_kept"] else {}
         if version == planned + 1:
-            return {"version": version}
+            return {**evidence, "version": version}
         # A writer slipped in between our read and our write; AWS kept both, and the last one counts.
         if _read(name)["value"] != wanted:
             raise ChangedMeanwhile(f"{name} was written by somebody else around version {version}")
-        return {"version": version, "somebody_wrote": _writers(name, planned, version)}
+        return {**evidence, "version": version, "somebody_wrote": _writers(name, planned, version)}
 
     def verify(self, request: Request, change: Change) -> Verification:
         """One GetParameter. A version that is neither ours nor the planned one tells of another writer."""
@@ -179,11 +189,11 @@ def _put(name: str, value: str, kept: Mapping[str, str]) -> int:
 
 def _writers(name: str, planned: int, ours: int) -> dict[str, str]:
     """Who wrote the versions between the one that was planned on and ours, for the person who looks into it."""
-    return {
-        str(entry["Version"]): entry.get("LastModifiedUser", "unknown")
-        for entry in _history(name)
-        if planned < int(entry["Version"]) < ours
-    }
+    try:
+        written = {int(entry["Version"]): entry.get("LastModifiedUser", "unknown") for entry in _history(name)}
+    except (Unreadable, TargetForbidden, TargetNotFound, NotApplied) as error:  # our own write took effect all the same
+        return {"unknown": str(error)}
+    return {str(version): who for version, who in written.items() if planned < version < ours}
 
 
 def _history(name: str) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from selfheal.request import read_request
 from selfheal.words import Direction, Mode, Verdict
 
 from functions.switch_trading.app import HaltTrading, ResumeTrading, SwitchFlag
-from tests.unit.aws import ask, event, planned, script
+from tests.unit.aws import ask, event, planned, recorded, script
 
 NAME = "/algo-trading/prod/trading_enabled"
 TARGET = {"parameter": NAME}
@@ -44,7 +44,8 @@ def value(ssm: Any) -> str:
 
 
 def seen(value: str | None) -> dict[str, Any]:
-    return {"value": value, "looks_like": "any", "version": 3, "type": "String", "kept": {"tier": "Standard"}}
+    kept = {"kept": {"tier": "Standard"}, "not_kept": ""}
+    return {"value": value, "looks_like": "any", "version": 3, "type": "String", **kept}
 
 
 # -- decide ------------------------------------------------------------------------------------------------------
@@ -282,22 +283,61 @@ def test_a_secure_parameter_without_a_known_key_is_left_alone() -> None:
         aws.add_response("get_parameter", parameter("true", 7), GET)
         aws.add_response("get_parameter_history", {"Parameters": [entry(7, Tier="Standard")]}, HISTORY)
 
-        with pytest.raises(Unreadable, match="default key"):
-            HaltTrading().observe(HALT)
+        declined = HaltTrading().decide(HaltTrading().observe(HALT), HALT)
+
+        assert isinstance(declined, Decline)
+        assert declined.refusal is Refusal.TARGET_UNREADABLE
+        assert "default key" in declined.detail
 
 
-def test_an_empty_history_is_no_licence_to_guess() -> None:
+@pytest.mark.parametrize("why", ["empty", "ThrottlingException", "AccessDeniedException", "ValidationException"])
+@pytest.mark.parametrize("kind", ["String", "SecureString"])
+def test_a_history_that_cannot_be_read_stops_no_halt_of_a_plain_flag(kind: str, why: str) -> None:
+    """And nothing else: an encrypted flag would be written with the account's default key."""
     with script("ssm") as aws:
-        aws.add_response("get_parameter", parameter("true", 7, "String"), GET)
-        aws.add_response("get_parameter_history", {"Parameters": []}, HISTORY)
+        aws.add_response("get_parameter", parameter("true", 7, kind), GET)
+        if why == "empty":
+            aws.add_response("get_parameter_history", {"Parameters": []}, HISTORY)
+        else:
+            aws.add_client_error("get_parameter_history", why, expected_params=HISTORY)
+        halt = HaltTrading()
+        decision = halt.decide(halt.observe(HALT), HALT)
+        if kind == "SecureString":
+            assert isinstance(decision, Decline)
+            assert decision.refusal is Refusal.TARGET_UNREADABLE
+            return
+        assert isinstance(decision, Change)
+        aws.add_response("get_parameter", parameter("true", 7, kind), GET)
+        aws.add_response("put_parameter", {"Version": 8}, {"Name": NAME, "Value": "false", "Overwrite": True})
+        evidence = halt.apply(HALT, recorded(decision))
 
-        with pytest.raises(Unreadable):
-            HaltTrading().observe(HALT)
+        assert evidence["version"] == 8
+        assert "history" in evidence["not_kept"]
 
 
-CHANGE = Change(
-    Direction.SAFE, "set it", {"value": "true"}, {"value": "false"}, {"version": 7, "kept": {"tier": "Standard"}}
-)
+def test_a_history_that_cannot_be_read_stops_every_resume() -> None:
+    with script("ssm") as aws:
+        aws.add_response("get_parameter", parameter("false", 7, "String"), GET)
+        aws.add_client_error("get_parameter_history", "ThrottlingException", expected_params=HISTORY)
+        resume = ResumeTrading()
+        decision = resume.decide(resume.observe(HALT), HALT)
+
+        assert isinstance(decision, Decline)
+        assert decision.refusal is Refusal.TARGET_UNREADABLE
+
+
+def test_who_wrote_in_between_may_stay_unknown() -> None:
+    with script("ssm") as aws:
+        aws.add_response("get_parameter", parameter("true", 7), GET)
+        aws.add_response("put_parameter", {"Version": 9}, PUT)
+        aws.add_response("get_parameter", parameter("false", 9), GET)
+        aws.add_client_error("get_parameter_history", "AccessDeniedException", expected_params=HISTORY)
+
+        assert "unknown" in HaltTrading().apply(HALT, CHANGE)["somebody_wrote"]
+
+
+PLAN = {"version": 7, "kept": {"tier": "Standard"}, "not_kept": ""}
+CHANGE = Change(Direction.SAFE, "set it", {"value": "true"}, {"value": "false"}, PLAN)
 PUT = {"Name": NAME, "Value": "false", "Overwrite": True, "Tier": "Standard"}
 
 

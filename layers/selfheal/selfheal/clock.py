@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from selfheal import incident_store, outbox, record, sweeps
+from selfheal import incident_store, outbox, record, sweeps, unrecorded
 from selfheal.alarm import from_description
 from selfheal.errors import SelfhealError, Unreadable
 from selfheal.guards.alarm import read_alarms
@@ -27,18 +27,21 @@ MAX_ASKS = 20
 
 
 def tick(respond: Respond) -> dict[str, Any]:
-    """Advance every incident that is due, the longest due first; then start every sweep that is due.
+    """Take in what the ledger missed; advance every incident that is due, the longest due first; then start sweeps.
 
     One that fails is told as `failed` and does not stand in the way of the others. Raises LedgerUnavailable if the
     open ones can't be read.
     """
     now = respond.now()
-    incidents = list(incident_store.all_open(respond.ledger))
+    incidents = list(incident_store.all_open(respond.ledger))  # first: without the ledger nothing below makes sense
+    if ingested := unrecorded.ingest(respond):
+        incidents = list(incident_store.all_open(respond.ledger))
     due = sorted((one for one in incidents if (one.due or 0.0) <= now), key=lambda one: one.due or 0.0)
     decisions = [_advance_one(respond, incident, now) for incident in _with_fresh_alarms(due, now)]
     resent = outbox.deliver_left(respond.ledger, now)
     swept = sweeps.start_due(respond.ledger, respond.runbooks, respond.start, now)
-    return {"open": len(incidents), "due": len(due), "resent": resent, "decisions": decisions, "sweeps": swept}
+    told = {"open": len(incidents), "due": len(due), "ingested": ingested, "resent": resent}
+    return {**told, "decisions": decisions, "sweeps": swept}
 
 
 def _with_fresh_alarms(incidents: list[Incident], now: float) -> list[Incident]:

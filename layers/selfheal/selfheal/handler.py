@@ -57,17 +57,23 @@ def _one(by_name: Mapping[str, type[Action]], event: Any, context: LambdaContext
 
 def _tell(request: Request, result: Result) -> None:
     logger.info("outcome", outcome=result.outcome, reason=result.reason, detail=result.detail, took_ms=result.took_ms)
-    _measure(result)
     if request.mode is not Mode.PLAN:
         outcome.publish(result)
+    _measure(result)
 
 
 def _measure(result: Result) -> None:
-    """Flushed for each request: those of one batch may be of different actions."""
+    """Flushed for each request: those of one batch may be of different actions.
+
+    Metrics are lines of the log. One that can't be written must not make a failure of what was done.
+    """
     metrics.add_dimension(name="Action", value=result.action)
     metrics.add_metric(name=f"Action{result.outcome.title().replace('_', '')}", unit=MetricUnit.Count, value=1)
     metrics.add_metric(name="ActionDuration", unit=MetricUnit.Milliseconds, value=result.took_ms)
-    metrics.flush_metrics()
+    try:
+        metrics.flush_metrics()
+    except (OSError, ValueError) as error:
+        logger.error("metrics not written", cause=str(error))
 
 
 def _refused_input(event: Any, error: Refused, default_id: str, started: float) -> Result:

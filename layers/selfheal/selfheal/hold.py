@@ -144,7 +144,7 @@ class Hold:
         `called`: the change may have been made.
         """
         if not self._run_id:
-            return replace(result, evidence={**self._notes, "not_recorded": str(self._down)})
+            return self._unrecorded(result, str(self._down))
         ledger, request, now = self._world.ledger, self._request, self._world.now()
         also = [claim.release(request)] if self._took else []
         opens = called and self._opens(result)
@@ -159,8 +159,12 @@ class Hold:
                 ours = record.finish(ledger, request, self._run_id, result, now, *also, opened=opens)
         except LedgerUnavailable as error:
             logger.error("result not recorded", action_id=request.action_id, cause=str(error))
-            return replace(result, evidence={**self._notes, "not_recorded": str(error)})
+            return self._unrecorded(result, str(error))
         return result if ours else replace(result, outcome=Outcome.IN_PROGRESS, reason="taken_over_by_another_run")
+
+    def _unrecorded(self, result: Result, cause: str) -> Result:
+        """With its request: the outcome's event is all that the record can be made of afterwards."""
+        return replace(result, evidence={**self._notes, "not_recorded": cause, "request": self._request.as_event()})
 
     def _opens(self, result: Result) -> bool:
         """The target may be other than before. An undo opens a change only if what it undoes was an undo itself."""

@@ -7,7 +7,7 @@ which fences late writers: a run whose lease ran out can't finish what another r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from uuid import uuid4
 
@@ -53,28 +53,33 @@ def claim(ledger: Ledger, request: Request, now: float, lease_s: float) -> Claim
 
     Raises Refused if the action_id belongs to another action or target, LedgerUnavailable.
     """
-    run_id, what = uuid4().hex, f"{request.action} {request.target.key}"
+    run_id, wanted = uuid4().hex, what(request)
     mine = table.put(
         *key(request.action_id),
         {"request": request.as_event(), "at": now},
         "attribute_not_exists(pk) OR (run = :running AND claimed_until < :now AND what = :what)",
-        {"running": "running", "now": now, "what": what},
+        {"running": "running", "now": now, "what": wanted},
         run="running",
         run_id=run_id,
-        what=what,
+        what=wanted,
         claimed_until=now + lease_s,
         incident=request.incident,
     )
     try:
         replaced = ledger.put_returning_old(mine)
     except Lost as lost:
-        return _met(lost.reasons[0] or {}, run_id, what, now)
+        return _met(lost.reasons[0] or {}, run_id, wanted, now)
     return Claim(run_id, fresh=replaced is None, resumed=replaced is not None)
 
 
-def _met(standing: Mapping[str, Any], run_id: str, what: str, now: float) -> Claim:
-    if standing.get("what", what) != what:
-        detail = f"this action_id belongs to {standing['what']}; {what} needs one of its own"
+def what(request: Request) -> str:
+    """The one action on the one target to which an action_id belongs."""
+    return f"{request.action} {request.target.key}"
+
+
+def _met(standing: Mapping[str, Any], run_id: str, wanted: str, now: float) -> Claim:
+    if standing.get("what", wanted) != wanted:
+        detail = f"this action_id belongs to {standing['what']}; {wanted} needs one of its own"
         raise Refused(Refusal.NOT_A_REQUEST, detail)
     if standing.get("run") == "done":
         return Claim(run_id, finished=read_result(standing["doc"]["result"]))
@@ -133,6 +138,35 @@ def finish(
         *_still_ours(run_id),
     )
     return _end(ledger, run_id, done, also)
+
+
+def write_afterwards(
+    ledger: Ledger, request: Request, result: Result, now: float, *also: Write, over: str | None
+) -> None:
+    """Record a change that was made without the ledger, together with `also`; it is in force and does not expire.
+
+    `over`: the run_id of the record that gives way; None: there must be none. Raises Lost, LedgerUnavailable.
+    """
+    if result.outcome is Outcome.IN_PROGRESS:  # a later run knows nothing of it, and must not take its place
+        result = replace(result, outcome=Outcome.INCONCLUSIVE, reason="not_recorded")
+    recorded = trimmed(result.as_event(), MAX_RESULT_BYTES, ("evidence",))
+    condition, values = "attribute_not_exists(pk)", None
+    if over is not None:
+        condition = "run_id = :over AND attribute_not_exists(undone_by) AND (run = :done OR claimed_until < :now)"
+        values = {"over": over, "done": "done", "now": now}
+    done = table.put(
+        *key(request.action_id),
+        {"request": request.as_event(), "result": recorded, "at": now, "opened": True},
+        condition,
+        values,
+        run="done",
+        run_id="afterwards",
+        what=what(request),
+        claimed_until=0,
+        incident=request.incident,
+        outcome=result.outcome.value,
+    )
+    ledger.write(done, *also)
 
 
 def pause_run(ledger: Ledger, request: Request, run_id: str, now: float, *also: Write) -> bool:

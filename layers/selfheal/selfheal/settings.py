@@ -28,6 +28,11 @@ def bus() -> str:
     return text("EVENT_BUS")
 
 
+def unrecorded_queue() -> str:
+    """URL of the queue that keeps outcomes which the ledger could not; empty where there is none (Respond has it)."""
+    return os.environ.get("UNRECORDED_QUEUE", "")
+
+
 def max_mode() -> ResponseMode:
     """The stack's upper bound for risky actions (parameter MaxMode); `suggest` where it is not given."""
     given = os.environ.get("MAX_MODE", ResponseMode.SUGGEST)
