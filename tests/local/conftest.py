@@ -35,13 +35,8 @@ class Healed:
     code: int
     output: str
     watcher: Watcher
-
-    @property
-    def incident(self) -> Mapping[str, Any]:
-        """The document of the story's incident."""
-        found = self.watcher.view(time.time()).incident
-        assert found is not None
-        return found
+    incident: Mapping[str, Any]
+    """The document of the story's incident."""
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """Invoke a function of selfheal by its logical id, and wait for its answer."""
@@ -80,7 +75,8 @@ def healed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healed]:
         _take_all_three_ways(running)
         code = demo.play(screen, running, keep=False)
         account = running.account
-        yield Healed(running, code, out.getvalue(), Watcher(account, account.outputs(stack.NAME), since=0.0))
+        watcher = Watcher(account, account.outputs(stack.NAME), since=0.0)
+        yield Healed(running, code, out.getvalue(), watcher, watcher.view(time.time()).incident or {})
     finally:
         running.stop()
 

@@ -24,6 +24,7 @@ EVENTS = {path.stem: path for path in (REPOSITORY / "events").glob("*.json")}
 PLANNED = {
     "switch_trading": ("already_done", ""),
     "switch_schedule": ("already_done", ""),
+    "switch_rules": ("refused", "target_forbidden"),
     "roll_back_alias": ("planned", ""),
     "stop_deployment": ("refused", "target_forbidden"),
     "inspect_dlq": ("planned", ""),
@@ -201,6 +202,28 @@ def test_a_drain_that_is_killed_is_finished_by_the_next_run_and_sends_nothing_tw
     assert healed.stack.system.state().dead_letters == 0
     healed.wait(lambda: len(healed.stack.system.halted_runs()) >= ran_before + 2, "the replayed runs")
     assert sorted(healed.stack.system.halted_runs()[ran_before:]) == ["hedge", "momentum"]
+
+
+def test_a_red_that_is_over_changes_nothing_and_people_hear_of_it(healed: Healed) -> None:
+    """The events of Respond and Notify know no plan; Respond's alarm was red long ago and is green."""
+    assert EVENTS.keys() == PLANNED.keys() | {"respond", "notify"}
+    before = healed.stack.system.state(), healed.stack.system.schedule()
+
+    (decision,) = remote_invoke(healed, "respond")["decisions"]
+    told = remote_invoke(healed, "notify")
+
+    assert (decision["decision"], told["told"]) == ("opened", True)
+
+    def rollback() -> Any:
+        incident = healed.watcher.view(time.time()).incident
+        assert incident is not None
+        assert incident["id"] == decision["incident"]
+        (step,) = [one for one in incident["steps"] if one["action"] == "roll_back_alias"]
+        return step if incident["phase"] not in {"contain", "remediate"} else None
+
+    step = healed.wait(rollback, "the decision on the rollback")
+    assert step["status"] not in {"done", "asked"}, step
+    assert (healed.stack.system.state(), healed.stack.system.schedule()) == before
 
 
 def finished(answer: dict[str, Any]) -> dict[str, Any] | None:
