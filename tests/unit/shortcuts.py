@@ -9,19 +9,21 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
 
 import botocore.session
 import moto.core.models
 import moto.core.responses
-from botocore import handlers
+from botocore import handlers, useragent
+from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.loaders import create_loader
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.base_backend import BaseBackend
 from moto.core.exceptions import HTTPException, ServiceException
 from moto.core.utils import camelcase_to_underscores
+from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.exceptions import DynamodbException
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
@@ -49,7 +51,7 @@ def take() -> None:
     moto.core.models.RESPONSES_METHODS = []  # nothing here calls AWS through `requests`
     Table.__deepcopy__ = lambda table, memo: table  # see _transact
     DynamoDBBackend.transact_write_items = _transact
-    moto.core.responses.method_names_from_class = cache(moto.core.responses.method_names_from_class)
+    _remember_what_depends_on_text_only()
     handlers.BUILTIN_HANDLERS += [(f"before-call.dynamodb.{call}", _answer, handlers.REGISTER_LAST) for call in DIRECT]
 
 
@@ -71,6 +73,17 @@ def _build_urls_once() -> None:
         return built[kind]
 
     BaseBackend.urls = property(urls)
+
+
+def _remember_what_depends_on_text_only() -> None:
+    """Names of methods, words of expressions, names of events, parts of the user agent."""
+    moto.core.responses.method_names_from_class = cache(moto.core.responses.method_names_from_class)
+    word = cache(partial(ConditionExpressionParser._lex_one_node, ConditionExpressionParser))
+    ConditionExpressionParser._lex_one_node = lambda parser, rest: word(rest)
+    aliaser: Any = EventAliaser
+    alias = cache(aliaser(HierarchicalEmitter())._alias_event_name)
+    aliaser._alias_event_name = lambda emitter, name: alias(name)
+    useragent.sanitize_user_agent_string_component = cache(useragent.sanitize_user_agent_string_component)
 
 
 def _transact(backend: Any, transact_items: list[dict[str, Any]]) -> None:
