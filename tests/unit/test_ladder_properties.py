@@ -148,4 +148,4 @@ class Ladder(RuleBasedStateMachine):
 
 
 TestLadder = Ladder.TestCase
-TestLadder.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestLadder.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
