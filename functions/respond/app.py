@@ -13,7 +13,7 @@ from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from selfheal import alarm, outcome, runbook, starter
+from selfheal import alarm, mutes, outcome, runbook, starter
 from selfheal.arns import Home
 from selfheal.clock import tick
 from selfheal.errors import LedgerUnavailable
@@ -27,6 +27,7 @@ from selfheal.world import ledger
 
 PERMISSIONS = (
     *LEDGER_PERMISSIONS,
+    *mutes.PERMISSIONS,
     "cloudwatch:DescribeAlarms",
     "events:PutEvents",
     "lambda:InvokeFunction",

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from selfheal import clock, incident_store, outcome, record, respond
+from selfheal import clock, incident_store, mutes, outcome, record, red_alarms, respond
 from selfheal.alarm import Alarm, read
 from selfheal.arns import Home
 from selfheal.clients import client
 from selfheal.errors import NotApplied, Refused, Unreadable
 from selfheal.incident import Incident
 from selfheal.ledger import Ledger
+from selfheal.mutes import Mutes
 from selfheal.request import read_request, result_of
 from selfheal.respond import Respond
 from selfheal.runbook import Limits, Response, Runbook, Runbooks, Step
@@ -115,6 +116,8 @@ class Scene:
         self.described: dict[str, dict[str, Any]] = {}
         self.described_calls: list[list[str]] = []
         self.cloudwatch_down = False
+        self.mutes = Mutes(not_read="no permission")
+        """What is known of mute rules: nothing, unless a test says otherwise."""
         self.bus_down = False
         self.refuse_to_start: set[str] = set()
         self.respond = Respond(self.ledger, runbooks(*(responses or (response(),))), self._start, lambda: self.at)
@@ -122,6 +125,8 @@ class Scene:
         monkeypatch.setattr("selfheal.refusals.ledger", lambda: self.ledger)
         monkeypatch.setattr(respond, "read_alarms", self.read_alarms)
         monkeypatch.setattr(clock, "read_alarms", self.read_alarms)
+        monkeypatch.setattr(mutes, "active", self._active_mutes)
+        monkeypatch.setattr(red_alarms, "described", self._described_red)
 
     # -- what stands in for AWS -----------------------------------------------------------
 
@@ -146,6 +151,17 @@ class Scene:
             raise Unreadable("cloudwatch", "it is down")
         self.described_calls.append(names)
         return [self.described[name] for name in names if name in self.described]
+
+    def _described_red(self) -> list[dict[str, Any]]:
+        """DescribeAlarms by state."""
+        if self.cloudwatch_down:
+            raise Unreadable("cloudwatch", "it is down")
+        return [one for one in self.described.values() if one["StateValue"] == "ALARM"]
+
+    def _active_mutes(self) -> Mutes:
+        if self.cloudwatch_down:
+            raise Unreadable("mute rules", "cloudwatch is down")
+        return self.mutes
 
     def shows(self, state: str, at: float, name: str = NAME, data: float | None = None) -> None:
         """DescribeAlarms answers this from now on."""

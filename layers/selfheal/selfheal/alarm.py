@@ -140,13 +140,18 @@ def _admitted(alarm: Alarm, home: Home) -> Alarm:
             f"alarm {alarm.name} is of account {alarm.account}, region {alarm.region}; "
             f"from here, account {home.account} is healed in region {home.region}",
         )
+    refuse_own(alarm)
+    return alarm
+
+
+def refuse_own(alarm: Alarm) -> None:
+    """Raises Refused(OWN_ALARM) for what watches selfheal itself, and for what belongs to somebody who acts on it."""
     names = (alarm.name, alarm.arn.split(":", 6)[-1])
     own = os.environ.get("SELFHEAL_ALARM_PREFIX", "")
     if own and any(name.startswith(own) for name in names):
         raise Refused(Refusal.OWN_ALARM, f"alarm {alarm.name} begins with {own}: it watches selfheal itself")
     if any(name.startswith(TARGET_TRACKING) for name in names):
         raise Refused(Refusal.OWN_ALARM, f"alarm {alarm.name} belongs to Application Auto Scaling, which acts on it")
-    return alarm
 
 
 def _from_sns(envelope: object) -> Alarm:

@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from selfheal import incident_store, outbox, record, sweeps, unrecorded
+from selfheal import incident_store, mutes, outbox, record, red_alarms, sweeps, unrecorded
 from selfheal.alarm import from_description
 from selfheal.errors import SelfhealError, Unreadable
 from selfheal.guards.alarm import read_alarms
 from selfheal.incident import DELETED, SAME_CHANGE_MS, AlarmState, Incident, Phase, Status, StepRun
 from selfheal.judgement import look_up_at
+from selfheal.mutes import Mutes
 from selfheal.observability import logger
 from selfheal.opening import state_of
 from selfheal.respond import Respond
+from selfheal.rounds import Round, run_due
 from selfheal.step_outcome import Finished
 from selfheal.words import Outcome
 
@@ -41,7 +43,12 @@ def tick(respond: Respond) -> dict[str, Any]:
     resent = outbox.deliver_left(respond.ledger, now)
     swept = sweeps.start_due(respond.ledger, respond.runbooks, respond.start, now)
     told = {"open": len(incidents), "due": len(due), "ingested": ingested, "resent": resent}
-    return {**told, "decisions": decisions, "sweeps": swept}
+    rounds = run_due(respond.ledger, _rounds(respond, incidents), now)
+    return {**told, "decisions": decisions, "sweeps": swept, "rounds": rounds}
+
+
+def _rounds(respond: Respond, incidents: list[Incident]) -> tuple[Round, ...]:
+    return (Round("red_alarms", red_alarms.EVERY_S, lambda: red_alarms.take_in(respond, incidents)),)
 
 
 def _with_fresh_alarms(incidents: list[Incident], now: float) -> list[Incident]:
@@ -55,19 +62,32 @@ def _with_fresh_alarms(incidents: list[Incident], now: float) -> list[Incident]:
     except Unreadable as error:
         logger.warning("alarms not read, nothing is judged on old facts", cause=str(error))
         return [incident for incident in incidents if incident.phase is Phase.CONTAIN]
+    muted = _mutes(incidents)
     for index, incident in enumerate(incidents):
         fresh = incident
         for known in incident.alarms.values():
-            fresh = fresh.with_alarm(_as_it_is(known, found.get(known.arn), now), tolerance_ms=SAME_CHANGE_MS)
+            as_it_is = _as_it_is(known, found.get(known.arn), now, muted)
+            fresh = fresh.with_alarm(as_it_is, tolerance_ms=SAME_CHANGE_MS)
         incidents[index] = fresh
     return incidents
 
 
-def _as_it_is(known: AlarmState, found: AlarmState | None, now: float) -> AlarmState:
-    """CloudWatch does not say of a metric alarm that a rule mutes it: that ends with the delivery at the rule's end."""
+def _mutes(incidents: list[Incident]) -> Mutes:
+    """Asked for only where a mute holds something up."""
+    if not any(alarm.muted for incident in incidents for alarm in incident.alarms.values()):
+        return Mutes()
+    try:
+        return mutes.active()
+    except Unreadable as error:
+        logger.warning("mute rules not read, what is muted stays so for now", cause=str(error))
+        return Mutes(not_read=str(error))
+
+
+def _as_it_is(known: AlarmState, found: AlarmState | None, now: float, muted: Mutes) -> AlarmState:
+    """Where mute rules can't be read, a mute ends with the delivery that CloudWatch sends at its end."""
     if found is None:
         return known if known.state == DELETED else replace(known, state=DELETED, state_at=int(now * 1000))
-    return replace(found, muted=known.muted or found.muted)
+    return replace(found, muted=found.muted or muted.of(known.name, known.muted))
 
 
 def _advance_one(respond: Respond, incident: Incident, now: float) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from selfheal import approvals, outbox
 from selfheal import ledger as table
@@ -93,6 +93,53 @@ def _remove(incident: Incident) -> Write:
     return table.delete("OPEN", incident.key, "revision = :read", {"read": incident.version - 1})
 
 
-def delivery(key: str, detail: Mapping[str, str], now: float) -> Write:
-    """The record that a state change was taken in; a duplicate loses here."""
-    return table.put_new(f"DELIVERY#{key}", "DELIVERY", detail, expires=int(now + table.DELIVERY_KEEP_S))
+REFUSED = "-"
+"""In the place of an incident: this state change was refused, and recorded as such."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A state change that was taken in: the incident that got it, or REFUSED; empty where nothing is said of it."""
+
+    key: str
+    incident: str
+    expires: float
+
+
+def delivery(
+    key: str, detail: Mapping[str, str], now: float, *, incident: str = REFUSED, after: str = REFUSED
+) -> Write:
+    """The record that a state change was taken in; a duplicate loses here.
+
+    It replaces only a record that names `after`: a refusal (there may be a response by now), or a closed incident.
+    """
+    condition = "attribute_not_exists(pk)" + ("" if incident == REFUSED else " OR incident = :after")
+    values = None if incident == REFUSED else {"after": after}
+    expires = int(now + table.DELIVERY_KEEP_S)
+    return table.put(_delivery(key), "DELIVERY", detail, condition, values, incident=incident, expires=expires)
+
+
+def deliveries(ledger: Ledger, keys: list[str]) -> dict[str, Delivered]:
+    """Those of these state changes that were taken in, by their keys."""
+    wanted = [(_delivery(key), "DELIVERY") for key in keys]
+    found = [item for start in range(0, len(wanted), 100) for item in ledger.get_many(wanted[start : start + 100])]
+    names = {_delivery(key): key for key in keys}
+    return {
+        names[item["pk"]]: Delivered(names[item["pk"]], item.get("incident", ""), float(item["expires"]))
+        for item in found
+    }
+
+
+def keep_delivery(ledger: Ledger, delivered: Delivered, now: float) -> None:
+    """Do not forget a state change that still stands, or it would be taken for a new one."""
+    if delivered.expires > now + table.DELIVERY_KEEP_S / 2:
+        return
+    changes = {"expires": int(now + table.DELIVERY_KEEP_S)}
+    try:
+        ledger.write(table.update(_delivery(delivered.key), "DELIVERY", changes, "attribute_exists(pk)"))
+    except Lost:
+        return  # forgotten in this very moment
+
+
+def _delivery(key: str) -> str:
+    return f"DELIVERY#{key}"

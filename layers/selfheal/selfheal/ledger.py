@@ -1,7 +1,8 @@
 """The memory: one DynamoDB table, conditional writes, consistent reads.
 
     pk                     sk            what
-    DELIVERY#<digest>      DELIVERY      a state change of an alarm that was taken in (a duplicate ends here)
+    DELIVERY#<digest>      DELIVERY      a state change of an alarm that was taken in (a duplicate ends here), with the
+                                         incident that got it
     OPEN                   <key>         the one open incident of (system, response, target); `version` counts advances
     INCIDENT#<id>          INCIDENT      a closed incident
     ACTION#<action_id>     ACTION        a request, its lease and its result: the idempotency of every action;
@@ -14,6 +15,7 @@
     APPROVAL               <id>          a step that waits for a person
     PAUSE                  *|<system>|<incident>   who paused what until when
     SWEEP                  <system>|<name>  until when its moments have been swept
+    CLOCK                  <name>        when a round of the clock was last done
     RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident
     MESSAGE#<queue>#<id>   MESSAGE       what became of one dead letter; claimed before it is sent
     REPLAYED#<queue>#<id>  REPLAYED      what was sent, under the id (or fingerprint) that it has if it comes back

@@ -31,20 +31,26 @@ def key_of(match: Match, alarm: Alarm) -> str:
     return incident_key(match.system, match.response.name, subject_of(match, alarm))
 
 
-def open_incident(match: Match, alarm: Alarm, now: float) -> Incident:
-    """A new incident, not advanced yet. A step whose target the alarm doesn't give is refused from the start."""
+def open_incident(match: Match, alarm: Alarm, now: float, *, again: bool = False) -> Incident:
+    """A new incident, not advanced yet. A step whose target the alarm doesn't give is refused from the start.
+
+    `again`: an incident of this state change was closed before; this one is told from it, and from its actions, by the
+    time of the data that show it red anew.
+    """
     response = match.response
     key = key_of(match, alarm)
+    red_at = max(alarm.state_at, alarm.last_datapoint_at or 0) if again else alarm.state_at
+    began = int(now * 1000) if again else alarm.state_at
     steps = tuple(_step(step, stage, number, alarm) for number, (stage, step) in enumerate(_steps(match)))
     incident = Incident(
-        id=incident_id(key, alarm.state_at),
+        id=incident_id(key, began),
         system=match.system,
         response=response.name,
         subject=subject_of(match, alarm),
         severity=response.severity,
         mode=response.mode,
         opened_at=now,
-        red_at_ms=alarm.state_at,
+        red_at_ms=red_at,
         escalate_after_s=response.escalate_after_s,
         cooldown_s=max(response.cooldown_s, alarm.window_s),
         phase=Phase.HELD if alarm.muted else Phase.CONTAIN,

@@ -47,10 +47,13 @@ class Respond:
 
     # -- alarms -------------------------------------------------------------------------------------------------
 
-    def take_alarm(self, alarm: Alarm | Refused, record_id: str, event: Any) -> Decision:
+    def take_alarm(
+        self, alarm: Alarm | Refused, record_id: str, event: Any, *, after: str = incident_store.REFUSED
+    ) -> Decision:
         """What is done about one alarm (or about what was not one), as it is answered to the caller.
 
-        A decision with `retry` is not recorded: the alarm must be delivered again.
+        `after` is the closed incident that had this state change before; then it opens another one. A decision with
+        `retry` is not recorded: the alarm must be delivered again.
         """
         if isinstance(alarm, Refused):
             refusals.keep(record_id, alarm, event)
@@ -61,7 +64,7 @@ class Respond:
                 return self._refuse(alarm, Refused(Refusal.NO_RUNBOOK, f"no response fits {alarm.name}"), event)
             if match.response.mode is ResponseMode.OFF:
                 return self._refuse(alarm, Refused(Refusal.RESPONSE_OFF, f"{match.response.name} is off"), event)
-            return self._advance_with(match, alarm)
+            return self._advance_with(match, alarm, after)
         except DuplicateDelivery:
             return _decision("duplicate", alarm=alarm.name)
         except LedgerUnavailable as error:
@@ -71,15 +74,27 @@ class Respond:
 
     def _refuse(self, alarm: Alarm, why: Refused, event: Any) -> Decision:
         """Recorded once per state change; a person is told if the alarm is left red."""
-        red = alarm.state == "ALARM"
-        if red and not refusals.keep(_delivery_key(alarm), why, event, escalate=not alarm.muted):
+        if alarm.state == "ALARM" and not self._keep_refusal(alarm, why, event):
             raise DuplicateDelivery
         return _decision("refused", alarm=alarm.name, reason=why.refusal.value, detail=why.detail)
 
-    def _advance_with(self, match: Match, alarm: Alarm) -> Decision:
+    def _keep_refusal(self, alarm: Alarm, why: Refused, event: Any) -> bool:
+        """False: it was refused before. Its record is one of a day; the delivery says so for as long as it is red."""
+        key = delivery_key(alarm)
+        detail = {"alarm": alarm.name, "state": alarm.state, "transport": alarm.transport, "refused": why.refusal.value}
+        try:
+            if incident_store.deliveries(self.ledger, [key]):
+                return False
+            first = refusals.keep(key, why, event, escalate=not alarm.muted)
+            self._take_in(incident_store.delivery(key, detail, self.now()))
+        except LedgerUnavailable as error:
+            logger.warning("refusal may be told again", alarm=alarm.name, cause=str(error))
+            return refusals.keep(key, why, event, escalate=not alarm.muted)
+        return first
+
+    def _advance_with(self, match: Match, alarm: Alarm, after: str) -> Decision:
         key = opening.key_of(match, alarm)
-        detail = {"alarm": alarm.name, "state": alarm.state, "transport": alarm.transport, "incident": key}
-        taken = incident_store.delivery(_delivery_key(alarm), detail, self.now())
+        detail = {"alarm": alarm.name, "state": alarm.state, "transport": alarm.transport}
         state: AlarmState | None = None
         for pause in RACE_PAUSES_S:
             now = self.now()
@@ -87,7 +102,8 @@ class Respond:
             if incident is None and alarm.state != "ALARM":
                 return _decision("nothing_open", alarm=alarm.name, state=alarm.state)
             state = state or _told_by(alarm)
-            known = incident or opening.open_incident(match, alarm, now)
+            known = incident or opening.open_incident(match, alarm, now, again=after != incident_store.REFUSED)
+            taken = incident_store.delivery(delivery_key(alarm), detail, now, incident=known.id, after=after)
             joined = known.with_alarm(state) if state else known
             if joined == incident and joined.too_many:
                 # one of very many: only that it was taken in is new
@@ -174,7 +190,7 @@ class Respond:
                 logger.error("step not sent; the clock asks again", step=step.label, cause=str(error))
 
 
-def _delivery_key(alarm: Alarm) -> str:
+def delivery_key(alarm: Alarm) -> str:
     """A muted state change may come a second time when the mute ends, and is no duplicate then."""
     return f"{alarm.delivery_key}|muted" if alarm.muted else alarm.delivery_key
 
