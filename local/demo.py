@@ -19,7 +19,7 @@ from local.emulator.environments import InstallError
 from local.sam import SamFailed
 from local.stack import PortTaken, Stack
 from local.timeline import Line, Screen
-from local.watch import Document, View, Watcher, changes
+from local.watch import Document, View, Watcher, changes, waiting_for
 
 POLL_S = 0.3
 RED_WITHIN_S = 30.0
@@ -93,15 +93,16 @@ def play(screen: Screen, running: Stack, *, keep: bool) -> int:
     watcher = Watcher(account, account.outputs(stack.NAME), since=time.time())
     try:
         seen, before = _break(screen, running.system, watcher)
-        seen = _watch(screen, watcher, seen)
+        with screen.busy():
+            seen = _watch(screen, watcher, seen)
     except StoryFailed as error:
-        _explain(screen, running, watcher, str(error))
+        explain(screen, running, watcher, str(error))
         return 1
     incident = seen.incident or {}
     _times(screen, incident)
     good = is_right(screen, running, seen, before)
     if not good:
-        _explain(screen, running, watcher, "the end state is not right")
+        explain(screen, running, watcher, "the end state is not right")
         return 1
     _hand_over(screen, incident, running, keep=keep)
     return 0
@@ -132,7 +133,7 @@ def _break(screen: Screen, demo: system.System, watcher: Watcher) -> tuple[View,
         seen = now
         if now.state.alarms[system.ALARMS[0]] == "ALARM":
             screen.red_at, why = demo.red_since(system.ALARMS[0])
-            pending.append(Line(screen.red_at, "alarm", f"{system.ALARMS[0]} is red: {why}"))
+            pending.append(Line(screen.red_at, "alarm", f"{system.ALARMS[0]} is red: {why.partition(' (minimum')[0]}"))
         else:
             demo.trade("momentum", TODAY)
     for line in sorted(pending, key=lambda line: line.at):
@@ -154,6 +155,7 @@ def _watch(screen: Screen, watcher: Watcher, seen: View) -> View:
         for line in changes(seen, now):
             screen.line(line)
         seen = now
+        screen.waiting(waiting_for(seen.incident))
         if seen.incident and seen.incident["phase"] == "closed" and any("closed" in subject for subject in seen.told):
             return seen
         if time.monotonic() > deadline:
@@ -230,7 +232,7 @@ def _hand_over(screen: Screen, incident: Document, running: Stack, *, keep: bool
         screen.say("\nThe stack is gone now; `make demo KEEP=1` leaves it up to try these.")
 
 
-def _explain(screen: Screen, running: Stack, watcher: Watcher, why: str) -> None:
+def explain(screen: Screen, running: Stack, watcher: Watcher, why: str) -> None:
     """All that helps to find out why: the incident's record, the functions' errors, the emulator's last words."""
     screen.heading("It did not heal")
     screen.say(f"  {why}", style="bold red")

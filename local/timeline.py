@@ -10,7 +10,9 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+WAIT_IS_LONG_S = 2.0
 
 STYLES = {
     "system": "magenta",
@@ -65,12 +67,29 @@ class Screen:
     def busy(self) -> Iterator[None]:
         """Around several steps, which may overlap."""
         columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as live:
+        if not self.console.is_terminal:
+            yield
+            return
+        with Progress(*columns, console=self.console, transient=True) as live:
             self._live = live
             try:
                 yield
             finally:
-                self._live = None
+                self._live = self._wait = None
+                self._awaited = ""
+
+    def waiting(self, what: str) -> None:
+        """What is waited for now, if anything: a spinner with its seconds, or a line when it lasts."""
+        now = time.monotonic()
+        if what != self._awaited:
+            self._awaited, self._since, self._said = what, now, False
+            if self._live is not None:
+                if self._wait is not None:
+                    self._live.remove_task(self._wait)
+                self._wait = self._live.add_task(f"          waiting    {what}") if what else None
+        if what and self._live is None and not self._said and now - self._since > WAIT_IS_LONG_S:
+            self.say(f"            waiting    {what}")
+            self._said = True
 
     def heading(self, text: str) -> None:
         """A new part."""
@@ -82,7 +101,7 @@ class Screen:
 
     def line(self, line: Line) -> None:
         """One line of the timeline: seconds since the alarm went red, what kind, what happened."""
-        offset = "" if self.red_at is None else f"{line.at - self.red_at:+.1f} s"
+        offset = "" if self.red_at is None else f"{round(line.at - self.red_at, 1) + 0.0:+.1f} s"
         kind = f"[{STYLES.get(line.kind, '')}]{line.kind:<10}[/]" if line.kind in STYLES else f"{line.kind:<10}"
         self.console.print(f"  {offset:>8}  {kind} {escape(line.text)}")
 
@@ -92,3 +111,7 @@ class Screen:
         self.console.print(f"  [{style}]{mark}[/] {escape(what)}")
 
     _live: Progress | None = None
+    _wait: TaskID | None = None
+    _awaited = ""
+    _since = 0.0
+    _said = False

@@ -16,6 +16,13 @@ from local.timeline import Line
 
 PEOPLE_QUEUE = "selfheal-local-people"
 Document = Mapping[str, Any]
+_WHY = {
+    "contain": "at once: the alarm is red",
+    "remediate": "contained: the next rung of the ladder",
+    "probe": "an alarm without data turns OK by itself; an answer proves more",
+    "recover": "it is green",
+}
+"""Stage of a step → why it is asked for then."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,21 @@ def changes(old: View, new: View) -> list[Line]:
     return sorted(lines, key=lambda line: line.at)
 
 
+def waiting_for(incident: Document | None) -> str:
+    """What an open incident waits for, in words; nothing when it is closed."""
+    if incident is None or incident["phase"] == "closed":
+        return ""
+    asked = [step for step in (*incident["steps"], *incident["probes"]) if step["status"] == "asked"]
+    if any(step["action"] == "replay_dlq" for step in asked):
+        return "for the canary: one dead letter was sent, and must not come back before the others follow"
+    if asked:
+        return "for " + ", ".join(f"{step['action']} {step['target_name']}" for step in asked)
+    if incident["phase"] == "settle":
+        probed = any(run["status"] == "done" for run in incident["probes"])
+        return "for the alarm's period to end" + ("; the probe has passed" if probed else "")
+    return f"in phase {incident['phase']}"
+
+
 def _of_state(old: State, new: State, at: float) -> Iterator[Line]:
     named = {
         f"{ALIAS} points to version": (old.version, new.version),
@@ -136,7 +158,7 @@ def _of_step(old: Document | None, new: Document, incident: Document) -> Iterato
     kind = "probe" if new["number"] < 0 else new["stage"]
     label = f"{new['action']} {new['target_name']}"
     if new["asked_at"] and (old is None or old["asked_at"] != new["asked_at"]):
-        yield Line(new["asked_at"], kind, f"{label}: decided")
+        yield Line(new["asked_at"], kind, f"{label}: decided ({_WHY[kind]})")
     before = "waiting" if old is None else old["status"]
     if new["status"] == before or new["status"] in {"waiting", "asked"}:
         return
@@ -153,7 +175,7 @@ def _of_step(old: Document | None, new: Document, incident: Document) -> Iterato
 def _why_green(incident: Document) -> str:
     probed = [run["detail"] for run in incident["probes"] if run["status"] == "done"]
     states = ", ".join(f"{alarm['name']} is {alarm['state']}" for alarm in incident["alarms"].values())
-    return "; ".join(["green: " + states, *probed])
+    return "; ".join([states, *probed])
 
 
 def _key(step: Document) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 
@@ -93,6 +94,19 @@ def test_the_same_alarm_by_three_ways_is_one_incident_and_each_action_ran_once(h
 def test_people_heard_of_it_and_how_it_ended(healed: Healed) -> None:
     for what in ("opened", "contained", "green again", "waits for your decision", "closed"):
         assert f"people: [P0] the-alchemiser-v2-dev {what}" in healed.output
+
+
+def test_a_failure_is_explained_with_the_record_and_the_logs(healed: Healed) -> None:
+    out = io.StringIO()
+    demo.explain(Screen(out), healed.stack, healed.watcher, "because of a test")
+
+    told = out.getvalue()
+    assert "because of a test" in told
+    assert f'"id": "{healed.incident["id"]}"' in told
+    assert "KeyError: 'last_price'" in told
+    log = healed.stack.home / "functions.log"
+    assert f"logs: {log}" in told
+    assert "halted: " in log.read_text()
 
 
 def test_a_wrong_end_state_is_not_called_right(healed: Healed, capsys: pytest.CaptureFixture[str]) -> None:

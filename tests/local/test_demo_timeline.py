@@ -15,7 +15,7 @@ from local.emulator.control import Emulator
 from local.stack import PortTaken, Stack
 from local.system import State
 from local.timeline import Line, Screen
-from local.watch import View, changes
+from local.watch import View, changes, waiting_for
 
 CALM = View(
     at=100.0,
@@ -90,11 +90,14 @@ def test_an_incident_is_told_from_its_opening_to_its_end() -> None:
     done = step(0, status="done", asked_at=102.0, done_at=102.5, detail="set to false")
     closed = incident(done, green_at=110.0, closed_at=111.0, verdict="healed", escalations=["late"], escalated_at=109.0)
 
-    assert texts(CALM, asked) == ["incident: P0 opened: failing (errors); i", "contain: halt_trading trading: decided"]
+    assert texts(CALM, asked) == [
+        "incident: P0 opened: failing (errors); i",
+        "contain: halt_trading trading: decided (at once: the alarm is red)",
+    ]
     assert texts(asked, replace(CALM, incident=closed)) == [
         "contain: halt_trading trading: done (0.5 s): set to false",
         "escalated: late",
-        "green: green: errors is ALARM",
+        "green: errors is ALARM",
         "closed: incident closed: healed",
     ]
 
@@ -105,6 +108,28 @@ def test_refusals_and_messages_are_told_once() -> None:
 
     assert texts(CALM, new) == ["told: people: [P0] opened", "refused: no_runbook: no response fits"]
     assert texts(new, new) == []
+
+
+def test_what_is_waited_for_is_said_in_words() -> None:
+    canary = step(4, action="replay_dlq", target_name="dlq", status="asked", asked_at=1.0)
+    probe = step(-1, action="smoke_test", status="done", asked_at=1.0, done_at=2.0)
+
+    assert waiting_for(None) == ""
+    assert waiting_for(incident(phase="closed")) == ""
+    assert waiting_for(incident(step(0, status="asked"), phase="contain")) == "for halt_trading trading"
+    assert "canary" in waiting_for(incident(canary, phase="recover"))
+    assert waiting_for(incident(phase="settle")) == "for the alarm's period to end"
+    assert waiting_for(incident(phase="settle", probes=[probe])).endswith("the probe has passed")
+
+
+def test_a_wait_is_a_line_once_it_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.timeline.WAIT_IS_LONG_S", 0.0)
+    out = io.StringIO()
+    screen = Screen(out)
+    for what in ("for a", "for a", "for a", "", "for b", "for b"):
+        screen.waiting(what)
+
+    assert out.getvalue().split() == ["waiting", "for", "a", "waiting", "for", "b"]
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:
