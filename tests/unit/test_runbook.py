@@ -21,7 +21,7 @@ owner: shop-oncall
 timezone: Asia/Kolkata
 maintenance: [{days: [sat], from: "06:00", to: "08:00"}]
 holidays: [2026-01-26]
-exempt: [old, {schedule_group: frozen}]
+exempt: [old, {schedule_group: frozen}, {bus: shop, rule_prefix: audit-}, {bus: shop, rule: ledger}]
 targets:
   flag: {parameter: "/shop/{stage}/enabled"}
   any: {function: "{alarm.FunctionName}", alias: live}
@@ -114,6 +114,13 @@ def test_there_is_no_runbook_for_an_unknown_system(runbooks: Runbooks) -> None:
         ("schedule:frozen/*", True),
         ("schedule:frozen/nightly", True),
         ("schedule:frozen-not/nightly", False),
+        ("rule:shop/audit-trail", True),
+        ("rule:shop/audit-*", True),
+        ("rule:shop/aud*", True),  # has exempt ones in it
+        ("rule:shop/ledger", True),
+        ("rule:shop/ledger-two", False),
+        ("rule:other/audit-trail", False),
+        ("rule:shop/orders*", False),
         ("parameter:/shop/dev/enabled", False),
     ],
 )

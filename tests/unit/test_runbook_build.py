@@ -206,7 +206,7 @@ MISTAKES = {
     ),
     "step without an action": (
         HEAD + RESPONSE + "    contain: [" + HERE + "{approval: required}]\n",
-        "a step names its action; known: `disable_schedule`, `halt_trading`, `inspect_dlq`",
+        "a step names its action; known: `disable_rules`, `disable_schedule`, `halt_trading`, `inspect_dlq`",
     ),
     "step that is a text": (
         HEAD + RESPONSE + "    contain: [" + HERE + "halt_trading]\n",
@@ -299,6 +299,14 @@ MISTAKES = {
     "only for one schedule": (
         HEAD + RESPONSE + "    recover: [" + HERE + "{enable_schedule: cron, only: [a]}]\n",
         "`only` is for a group; this target is one schedule",
+    ),
+    "rules that would be woken": (
+        HEAD + RESPONSE + "    recover: [" + HERE + "{enable_rules: {bus: b, rule_prefix: r}}]\n",
+        "`enable_rules` on a prefix would wake what was off for a reason; list names in `only`",
+    ),
+    "only for one rule": (
+        HEAD + RESPONSE + "    recover: [" + HERE + "{enable_rules: {bus: b, rule: r}, only: [r]}]\n",
+        "`only` is for a prefix; this target is one rule",
     ),
     "rung that is never reached": (
         HEAD

@@ -23,6 +23,8 @@ HOME = Home.of("arn:aws-cn:lambda:cn-north-1:123456789012:function:selfheal")
         ({"schedule": "s"}, "schedule", "schedule:default/s"),
         ({"schedule": "s", "group": "g"}, "schedule", "schedule:g/s"),
         ({"schedule_group": "g"}, "schedule_group", "schedule:g/*"),
+        ({"bus": "b", "rule": "r"}, "rule", "rule:b/r"),
+        ({"bus": "b", "rule_prefix": "r-"}, "rules", "rule:b/r-*"),
         ({"function": "f", "alias": "live"}, "alias", "function:f:live"),
         ({"function": "f", "alias": "live", "code_deploy": {"application": "a"}}, "alias", "function:f:live"),
         ({"queue": "q", "replay_to": {"function": "f", "alias": "live"}}, "queue", "queue:q"),
@@ -59,6 +61,11 @@ def test_a_target_has_a_kind_and_a_key(document: dict[str, Any], kind: str, key:
         {"queue": "https://sqs.eu-central-1.amazonaws.com/123456789012/q"},
         {"queue": "q", "source": "arn:aws:sqs:eu-central-1:123456789012:q"},
         {"schedule": "g/s"},
+        {"rule": "r"},
+        {"bus": "b"},
+        {"bus": "b", "rule_prefix": ""},
+        {"bus": "b", "rule": "r*"},
+        {"bus": "arn:aws:events:eu-central-1:123456789012:event-bus/b", "rule": "r"},
         {"queue": "q", "source": None},
         {"queue": "q", 5: "five"},
     ],
@@ -94,6 +101,21 @@ def test_any_document_is_a_target_or_refused(document: dict[str, Any]) -> None:
         ({"parameter": "a"}, ("arn:aws-cn:ssm:cn-north-1:123456789012:parameter/a",)),
         ({"schedule": "s"}, ("arn:aws-cn:scheduler:cn-north-1:123456789012:schedule-group/default",)),
         ({"schedule_group": "g"}, ("arn:aws-cn:scheduler:cn-north-1:123456789012:schedule-group/g",)),
+        (
+            {"bus": "b", "rule": "r"},
+            (
+                "arn:aws-cn:events:cn-north-1:123456789012:rule/b/r",
+                "arn:aws-cn:events:cn-north-1:123456789012:event-bus/b",
+            ),
+        ),
+        (
+            {"bus": "default", "rule": "r"},
+            (
+                "arn:aws-cn:events:cn-north-1:123456789012:rule/r",
+                "arn:aws-cn:events:cn-north-1:123456789012:event-bus/default",
+            ),
+        ),
+        ({"bus": "b", "rule_prefix": "r"}, ("arn:aws-cn:events:cn-north-1:123456789012:event-bus/b",)),
         ({"system": "shop"}, ()),
     ],
 )

@@ -41,6 +41,8 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "parameter": {"parameter": "/shop/enabled"},
     "schedule": {"schedule": "shop-nightly", "group": "shop"},
     "schedule_group": {"schedule_group": "shop"},
+    "rule": {"bus": "shop-events", "rule": "shop-orders"},
+    "rules": {"bus": "shop-events", "rule_prefix": "shop-"},
     "alias": {
         "function": "shop-web",
         "alias": "live",

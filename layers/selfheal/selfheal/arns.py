@@ -23,13 +23,20 @@ class Home:
 
 
 def arns_of(target: Target, home: Home) -> tuple[str, ...]:
-    """The taggable resources of a target. Schedules have no tags of their own; their group has."""
+    """The taggable resources of a target. Schedules have no tags of their own; their group has.
+
+    A tag on a bus speaks for all of its rules.
+    """
     where = f"{home.region}:{home.account}"
+    bus = str(target.fields.get("bus"))
+    on_bus = "" if bus == "default" else f"{bus}/"
     names: dict[str, tuple[str, ...]] = {
         "alias": (f"lambda:{where}:function:{target.fields.get('function')}",),
         "queue": (f"sqs:{where}:{target.fields.get('queue')}",),
         "parameter": (f"ssm:{where}:parameter/{str(target.fields.get('parameter')).lstrip('/')}",),
         "schedule": (f"scheduler:{where}:schedule-group/{target.fields.get('group')}",),
         "schedule_group": (f"scheduler:{where}:schedule-group/{target.fields.get('schedule_group')}",),
+        "rule": (f"events:{where}:rule/{on_bus}{target.fields.get('rule')}", f"events:{where}:event-bus/{bus}"),
+        "rules": (f"events:{where}:event-bus/{bus}",),
     }
     return tuple(f"arn:{home.partition}:{name}" for name in names.get(target.kind, ()))

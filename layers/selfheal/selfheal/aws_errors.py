@@ -25,7 +25,14 @@ _NOT_FOUND = {
     "DeploymentGroupDoesNotExistException",
 }
 _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
-_LOST_RACE = {"PreconditionFailedException", "PreconditionFailed", "412", "ConflictException", "TooManyUpdates"}
+_LOST_RACE = {
+    "PreconditionFailedException",
+    "PreconditionFailed",
+    "412",
+    "ConflictException",
+    "TooManyUpdates",
+    "ConcurrentModificationException",  # EventBridge
+}
 _NO_ANSWER = {
     "Throttling",
     "ThrottlingException",

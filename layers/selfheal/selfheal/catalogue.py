@@ -81,6 +81,22 @@ ACTIONS: Mapping[str, Entry] = {
             undo="disable_schedule",
         ),
         Entry(
+            "disable_rules",
+            "switch_rules",
+            ("rule", "rules"),
+            "disable an EventBridge rule, or every enabled one of a bus with a prefix",
+            contains=True,
+            undo="enable_rules",
+        ),
+        Entry(
+            "enable_rules",
+            "switch_rules",
+            ("rule", "rules"),
+            "enable an EventBridge rule, or those with a prefix that are named",
+            {"only": Option(list, None, "names with the prefix; needed for a prefix")},
+            undo="disable_rules",
+        ),
+        Entry(
             "roll_back_alias",
             "roll_back_alias",
             ("alias",),

@@ -42,6 +42,7 @@ class Refusal(StrEnum):
     VERSION_UNFIT = "version_unfit"
     DEPLOYMENT_IN_FLIGHT = "deployment_in_flight"
     SCHEDULE_ENDED = "schedule_ended"
+    MANAGED_RULE = "managed_rule"
     QUEUE_HAS_REDRIVE = "queue_has_redrive"
     NO_REPLAY_TARGET = "no_replay_target"
     NOT_A_REDRIVE_SOURCE = "not_a_redrive_source"
@@ -94,6 +95,7 @@ _SENTENCES: dict[Refusal, str] = {
     Refusal.VERSION_UNFIT: "The version asked for is missing, failed, or the current one.",
     Refusal.DEPLOYMENT_IN_FLIGHT: "A CodeDeploy deployment is shifting this alias; stop it with rollback first.",
     Refusal.SCHEDULE_ENDED: "The schedule's end date has passed; enabling it would do nothing.",
+    Refusal.MANAGED_RULE: "The rule belongs to an AWS service, which would break without it.",
     Refusal.QUEUE_HAS_REDRIVE: "Looking at this queue would push messages on: it has a redrive policy itself.",
     Refusal.NO_REPLAY_TARGET: "It is not known where these messages go; name replay_to in the target.",
     Refusal.NOT_A_REDRIVE_SOURCE: "No SQS queue uses this queue as its dead-letter queue; replay it instead.",

@@ -125,11 +125,9 @@ class Runbook:
     sweeps: tuple[Sweep, ...]
 
     def is_exempt(self, target_key: str) -> bool:
-        """The target with this key (`Target.key`) must not be touched. An exempt group covers its schedules."""
-        group, slash, _ = target_key.partition("/")
-        return target_key in self.exempt or (
-            target_key.startswith("schedule:") and slash == "/" and f"{group}/*" in self.exempt
-        )
+        """The target with this key (`Target.key`) must not be touched. An exempt group covers its schedules, an exempt
+        prefix its rules; and a prefix or a group may not be acted on while one of its own is exempt."""
+        return any(_covers(key, target_key) or _covers(target_key, key) for key in self.exempt)
 
     def response(self, name: str) -> Response | None:
         """The response of this name; None when the runbook was changed since an incident was opened."""
@@ -188,6 +186,11 @@ def fits(pattern: str, name: str) -> bool:
         else:
             return False
     return not pattern[position:].strip("*")
+
+
+def _covers(key: str, other: str) -> bool:
+    """Keys of groups and prefixes end in `*`, and no other does."""
+    return other.startswith(key[:-1]) if key.endswith("*") else other == key
 
 
 def load(path: str | None = None) -> Runbooks:

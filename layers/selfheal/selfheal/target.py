@@ -35,6 +35,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("parameter", ("parameter",), "parameter:{parameter}"),
         Kind("schedule", ("schedule",), "schedule:{group}/{schedule}", {"group": "default"}, ":/"),
         Kind("schedule_group", ("schedule_group",), "schedule:{schedule_group}/*", not_in_names=":/"),
+        Kind("rule", ("bus", "rule"), "rule:{bus}/{rule}", not_in_names=":"),
+        Kind("rules", ("bus", "rule_prefix"), "rule:{bus}/{rule_prefix}*", not_in_names=":"),
         Kind("alias", ("function", "alias"), "function:{function}:{alias}", {"code_deploy": {}}, ":/"),
         Kind("queue", ("queue",), "queue:{queue}", {"replay_to": {}, "source": ""}, ":/"),
         Kind("system", ("system",), "system:{system}"),

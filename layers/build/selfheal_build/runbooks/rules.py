@@ -136,6 +136,10 @@ def _steps_have_what_they_need(runbook: RunbookPart) -> Findings:
             yield Finding(
                 path, "`enable_schedule` on a group would wake what was off for a reason; list names in `only`"
             )
+        if name == "enable_rules" and "rule_prefix" in fields and not step.options().get("only"):
+            yield Finding(path, "`enable_rules` on a prefix would wake what was off for a reason; list names in `only`")
+        if name == "enable_rules" and "rule" in fields and "only" in step.options():
+            yield Finding(path, "`only` is for a prefix; this target is one rule")
         if name == "enable_schedule" and "schedule" in fields and "only" in step.options():
             yield Finding(path, "`only` is for a group; this target is one schedule")
 
