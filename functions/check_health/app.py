@@ -7,30 +7,35 @@ Precondition: checks in the request, or in the system's runbook.
 Three verdicts: pass, fail, unknown. No data is unknown and never a pass, a resource that does not exist is a failure,
 and so is a prefix that finds no alarm.
 
+Its evidence also lists the open changes of the system and the pauses in force.
+
 Never: repairs anything. A finding names what would.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from selfheal import runbook
+from selfheal import changes, pauses, reminders, runbook
 from selfheal.action import Action, Change, Decision, Decline, State, Verification
 from selfheal.checks import read_checks
 from selfheal.checks.finding import Finding, Mark
 from selfheal.checks.runner import run
-from selfheal.errors import Misconfigured, Refused, Unreadable
+from selfheal.errors import LedgerUnavailable, Misconfigured, Refused, Unreadable
 from selfheal.handler import handler_for
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
+from selfheal.world import ledger
 
 RESERVE_S = 10
 MAX_S = 60
 MAX_EVIDENCE_BYTES = 32_768
+MAX_LEFT_OVER = 20
 WORST_FIRST = (Mark.FAIL, Mark.UNKNOWN, Mark.PASS)
 
 
@@ -91,7 +96,7 @@ class CheckHealth(Action):
     def apply(self, request: Request, change: Change) -> Mapping[str, Any]:
         """Look at everything."""
         timeout_s = max(1.0, min(MAX_S, self.remaining_s - RESERVE_S))
-        evidence = report(run(read_checks(change.plan["checks"]), timeout_s))
+        evidence = report(run(read_checks(change.plan["checks"]), timeout_s)) | left_over(request.target["system"])
         self._summary = f"{evidence['passed']} passed, {evidence['failed']} failed, {evidence['unknown']} unknown"
         return evidence
 
@@ -115,6 +120,22 @@ def report(findings: Sequence[Finding]) -> dict[str, Any]:
         evidence["findings"].pop()
         evidence["left_out"] += 1
     return evidence
+
+
+def left_over(system: str) -> dict[str, Any]:
+    """What selfheal changed in the system (or by hand, for no system) and nobody has undone, and what is paused."""
+    now = time.time()
+    try:
+        listed = [one for one in changes.still_open(ledger()) if one["system"] in {system, None}]
+        paused = pauses.in_force(ledger(), now)
+    except LedgerUnavailable as error:
+        return {"open_changes": None, "pauses": None, "left_over_not_read": str(error)}
+    oldest_first = sorted(listed, key=lambda one: float(one["at"]))[:MAX_LEFT_OVER]
+    concerned = [one for one in paused if one.name in {"*", system} or one.name.startswith(f"{system}-")]
+    return {
+        "open_changes": [reminders.brief(one) | {"age_h": round((now - one["at"]) / 3600, 1)} for one in oldest_first],
+        "pauses": [one.as_dict() for one in concerned[:MAX_LEFT_OVER]],
+    }
 
 
 lambda_handler = handler_for(CheckHealth)

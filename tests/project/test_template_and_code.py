@@ -82,6 +82,16 @@ def test_paced_actions_and_only_they_go_through_the_queue(template: Mapping[str,
     assert queued == {entry.function for entry in ACTIONS.values() if entry.paced}
 
 
+def test_whoever_waits_for_plans_knows_the_paced_functions_themselves(template: Mapping[str, Any]) -> None:
+    respond = template["Resources"]["Respond"]["Properties"]
+    names = json.loads(respond["Environment"]["Variables"]["PACED_FUNCTIONS"]["Fn::Sub"])
+    paced = {entry.function for entry in ACTIONS.values() if entry.paced}
+    logical_ids = ["".join(word.title() for word in folder.split("_")) for folder in sorted(paced)]
+
+    assert names == {folder: f"${{{name}}}" for folder, name in zip(sorted(paced), logical_ids, strict=True)}
+    assert all(f"{{'Fn::GetAtt': ['{name}', 'Arn']}}" in str(respond["Policies"]) for name in logical_ids)
+
+
 def test_a_lease_outlives_its_function_by_a_minute(template: Mapping[str, Any], functions: Mapping[str, Any]) -> None:
     common = template["Globals"]["Function"]
     for properties in functions.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,19 +15,21 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
-from selfheal import runbook
+from selfheal import changes, runbook
+from selfheal import ledger as table
 from selfheal.action import Change, Decline
 from selfheal.checks import CHECKS, read_check, read_checks, runner
 from selfheal.checks.finding import Finding, Mark
 from selfheal.checks.kinds import MAX_CHECKS
 from selfheal.checks.runner import METRICS, SINGLE, run
 from selfheal.clients import client
-from selfheal.errors import Refused
+from selfheal.errors import LedgerUnavailable, Refused
+from selfheal.ledger import Ledger
 from selfheal.refusal import Refusal
-from selfheal.request import read_request
-from selfheal.words import Direction, Mode, Verdict
+from selfheal.request import read_request, result_of
+from selfheal.words import Direction, Mode, Outcome, Verdict
 
-from functions.check_health.app import MAX_EVIDENCE_BYTES, CheckHealth, report
+from functions.check_health.app import MAX_EVIDENCE_BYTES, CheckHealth, left_over, report
 from tests.unit.aws import ask, event, planned, script
 from tests.unit.dead_letters import ACCOUNT, FUNCTION, REGION, make_function
 
@@ -560,3 +563,38 @@ def test_the_decision_reads_only() -> None:
 
     assert isinstance(decision, Change)
     assert (decision.direction, CheckHealth.reversible) == (Direction.READ, False)
+
+
+# -- what is left over ------------------------------------------------------------------------------------------------
+
+
+def _left_over(ledger: Ledger) -> None:
+    now = time.time()
+    for action_id, system in (("of-it", SYSTEM["system"]), ("by-hand", None), ("of-another", "other")):
+        halted = ask("halt_trading", {"parameter": f"/{action_id}"}, action_id=action_id, system=system)
+        result = result_of(halted, Outcome.ACTED, detail=f"set /{action_id} to false")
+        ledger.write(changes.opened(halted, result, now - 7_200))
+    for name in ("*", SYSTEM["system"], f"{SYSTEM['system']}-1a2b3c4d-19a9", "other"):
+        doc = {"what": "all", "who": "ann", "reason": "a move", "since": "", "until": ""}
+        ledger.write(table.put("PAUSE", name, doc, paused_until=now + 60))
+
+
+def test_open_changes_and_pauses_of_the_system_are_in_the_evidence(ledger: Ledger) -> None:
+    _left_over(ledger)
+    request = ask("check_health", SYSTEM, options={"checks": [{"bus": "default"}]})
+    action = CheckHealth()
+    evidence = action.apply(request, planned(action, request))
+    assert [(one["action_id"], one["age_h"]) for one in evidence["open_changes"]] == [("by-hand", 2.0), ("of-it", 2.0)]
+    names = {"*", SYSTEM["system"], f"{SYSTEM['system']}-1a2b3c4d-19a9"}
+    assert {pause["name"] for pause in evidence["pauses"]} == names
+    assert json.loads(json.dumps(evidence)) == evidence
+
+
+def test_a_ledger_that_is_down_is_said_and_fails_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object) -> None:
+        raise LedgerUnavailable("no answer")
+
+    monkeypatch.setattr(changes, "still_open", down)
+    left = left_over("demo")
+    assert (left["open_changes"], left["pauses"]) == (None, None)
+    assert "no answer" in left["left_over_not_read"]

@@ -10,7 +10,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from selfheal import incident_store, mutes, outbox, record, red_alarms, sweeps, unrecorded
+from selfheal import (
+    in_force,
+    incident_store,
+    mutes,
+    outbox,
+    pauses,
+    record,
+    red_alarms,
+    reminders,
+    starter,
+    sweeps,
+    unrecorded,
+)
 from selfheal.alarm import from_description
 from selfheal.errors import SelfhealError, Unreadable
 from selfheal.guards.alarm import read_alarms
@@ -43,12 +55,18 @@ def tick(respond: Respond) -> dict[str, Any]:
     resent = outbox.deliver_left(respond.ledger, now)
     swept = sweeps.start_due(respond.ledger, respond.runbooks, respond.start, now)
     told = {"open": len(incidents), "due": len(due), "ingested": ingested, "resent": resent}
-    rounds = run_due(respond.ledger, _rounds(respond, incidents), now)
+    rounds = run_due(respond.ledger, _rounds(respond, incidents, now), now)
     return {**told, "decisions": decisions, "sweeps": swept, "rounds": rounds}
 
 
-def _rounds(respond: Respond, incidents: list[Incident]) -> tuple[Round, ...]:
-    return (Round("red_alarms", red_alarms.EVERY_S, lambda: red_alarms.take_in(respond, incidents)),)
+def _rounds(respond: Respond, incidents: list[Incident], now: float) -> tuple[Round, ...]:
+    ledger = respond.ledger
+    return (
+        Round("red_alarms", red_alarms.EVERY_S, lambda: red_alarms.take_in(respond, incidents)),
+        Round("pauses", 0.0, lambda: pauses.tell_ended(ledger, now)),
+        Round("in_force", in_force.EVERY_S, lambda: in_force.look(ledger, starter.ask_for_plan, now)),
+        Round("reminders", reminders.EVERY_S, lambda: reminders.remind(ledger, now)),
+    )
 
 
 def _with_fresh_alarms(incidents: list[Incident], now: float) -> list[Incident]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from selfheal import outcome
+from selfheal import notices, outcome
 from selfheal.approvals import approval_id
 from selfheal.incident import Incident, Status, StepRun, read_incident
 from selfheal.words import Outcome
@@ -16,6 +17,7 @@ from selfheal.words import Outcome
 MAX_SUBJECT = 99
 """SNS takes fewer than 100 characters for a mail's subject: ASCII, without line breaks and control characters."""
 MAX_LINE = 400
+MAX_COMMAND = 1_000
 MAX_BODY = 20_000
 """A message that nobody reads tells nothing."""
 
@@ -49,6 +51,8 @@ def of(event: Mapping[str, Any]) -> Message | None:
         return None
     if event.get("detail-type") == outcome.ACTION_OUTCOME:
         return _by_hand(detail)
+    if event.get("detail-type") == outcome.NOTICE:
+        return _of_notice(detail)
     if event.get("detail-type") != outcome.INCIDENT_UPDATE:
         return None
     if "state" in detail:
@@ -129,9 +133,18 @@ def _undo(undo: Any) -> str:
     return f"invoke Undo with target {json.dumps(undo.get('target'))}"
 
 
-def _message(subject: str, lines: list[str], what: str, severity: str) -> Message:
+def _of_notice(detail: Mapping[str, Any]) -> Message | None:
+    """Its lines hold commands, which must not be cut off."""
+    stack = os.environ.get("POWERTOOLS_SERVICE_NAME") or "selfheal"
+    notice = notices.of(detail, stack)
+    if notice is None:
+        return None
+    return _message(notice.lines[0], list(notice.lines), notice.what, notice.severity, longest=MAX_COMMAND)
+
+
+def _message(subject: str, lines: list[str], what: str, severity: str, *, longest: int = MAX_LINE) -> Message:
     """Each line stays one line, whatever is in the names of alarms."""
-    body = "\n".join(_one_line(line, MAX_LINE) for line in lines)[:MAX_BODY]
+    body = "\n".join(_one_line(line, longest) for line in lines)[:MAX_BODY]
     return Message(_plain(subject), body, what, severity or "P1")
 
 

@@ -1,4 +1,4 @@
-"""Events on the stack's own bus: outcomes of actions, and the steps in the life of an incident."""
+"""Events on the stack's own bus: outcomes of actions, the steps in the life of an incident, and notices."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from selfheal.sizes import trimmed
 SOURCE = "selfheal"
 ACTION_OUTCOME = "Action Outcome"
 INCIDENT_UPDATE = "Incident Update"
+NOTICE = "Notice"
 MAX_DETAIL_BYTES = 200_000
 """EventBridge takes 256 KB for an entry; the rest is left for the envelope."""
 MAX_ENTRIES = 10

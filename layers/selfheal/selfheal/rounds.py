@@ -28,7 +28,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Round:
-    """One round, every `every_s` seconds; `go` raises SelfhealError if it can't."""
+    """One round, every `every_s` seconds (0: at each tick); `go` raises SelfhealError if it can't."""
 
     name: str
     every_s: float
@@ -53,7 +53,7 @@ def run_due(ledger: Ledger, rounds: tuple[Round, ...], now: float) -> dict[str, 
             continue
         if done.told is not None:
             answers[one.name] = done.told
-        if done.finished:
+        if done.finished and one.every_s:
             _record(ledger, one.name, now)
     return answers
 

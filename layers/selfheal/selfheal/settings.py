@@ -54,10 +54,19 @@ def lease_s() -> float:
 
 def functions() -> Mapping[str, str]:
     """Function folder → function name or queue URL, for those that start actions (Respond, Undo, Approve)."""
+    return _names("ACTION_FUNCTIONS")
+
+
+def paced_functions() -> Mapping[str, str]:
+    """Function folder → function name of those that are started through a queue, for who waits for their plans."""
+    return _names("PACED_FUNCTIONS")
+
+
+def _names(variable: str) -> Mapping[str, str]:
     try:
-        names = json.loads(text("ACTION_FUNCTIONS"))
+        names = json.loads(text(variable))
     except json.JSONDecodeError as error:
-        raise Misconfigured(f"environment variable ACTION_FUNCTIONS is not JSON: {error}") from error
+        raise Misconfigured(f"environment variable {variable} is not JSON: {error}") from error
     if not isinstance(names, dict):
-        raise Misconfigured("environment variable ACTION_FUNCTIONS must be an object of folder → function")
+        raise Misconfigured(f"environment variable {variable} must be an object of folder → function")
     return names

@@ -1,4 +1,5 @@
-"""Start an action: through the paced queue where its API is rationed, else by an asynchronous Invoke.
+"""Start an action: through the paced queue where its API is rationed, else by an asynchronous Invoke; or ask it for a
+plan and wait for that.
 
 Both may deliver twice; the action_id makes the second one a duplicate.
 """
@@ -11,8 +12,12 @@ from typing import Any
 from selfheal import settings
 from selfheal.aws_errors import AwsError, translate
 from selfheal.catalogue import ACTIONS
-from selfheal.clients import client
-from selfheal.errors import Misconfigured
+from selfheal.clients import client, client_once
+from selfheal.errors import Misconfigured, Unreadable
+from selfheal.words import Mode
+
+PLAN_WITHIN_S = 12
+"""Longer than a cold start and a few reads."""
 
 
 def start(event: dict[str, Any]) -> None:
@@ -29,3 +34,26 @@ def start(event: dict[str, Any]) -> None:
             client("lambda").invoke(FunctionName=where, InvocationType="Event", Payload=body)
     except AwsError as error:
         translate(error, f"starting {event['action']} by {where}")
+
+
+def ask_for_plan(event: dict[str, Any]) -> dict[str, Any]:
+    """What the action's function answers to a request that only plans. Raises the selfheal error of what AWS answered,
+    Unreadable if the function failed, Misconfigured."""
+    if event.get("mode") != Mode.PLAN:
+        raise Misconfigured("only a plan is waited for")
+    entry = ACTIONS[event["action"]]
+    names = settings.paced_functions() if entry.paced else settings.functions()
+    where = names.get(entry.function)
+    if where is None:
+        raise Misconfigured(f"nothing names the function {entry.function}")
+    what = f"the plan of {event['action']} by {where}"
+    try:
+        answered = client_once("lambda", PLAN_WITHIN_S).invoke(FunctionName=where, Payload=json.dumps(event))
+        answer = json.loads(answered["Payload"].read())
+    except AwsError as error:
+        translate(error, what)
+    except ValueError as error:
+        raise Unreadable(what, str(error)) from error
+    if answered.get("FunctionError") or not isinstance(answer, dict):
+        raise Unreadable(what, str(answer)[:300])
+    return answer
