@@ -65,7 +65,9 @@ def _read_outcome(event: Any) -> tuple[str, Finished, int] | None:
         return None
     try:
         detail = event["detail"]
-        finished = Finished(detail["action_id"], Outcome(detail["outcome"]), detail["reason"], detail["detail"])
+        said = Outcome(detail["outcome"])
+        until = None if detail.get("until") is None else float(detail["until"])
+        finished = Finished(detail["action_id"], said, detail["reason"], detail["detail"], until)
         return str(detail["incident"] or ""), finished, int(detail["hops"])
     except (KeyError, TypeError, ValueError) as error:
         logger.warning("not an outcome", cause=repr(error))

@@ -8,6 +8,7 @@ earlier version, one that is Active before one that is Inactive (its first invoc
 Fit means: published, earlier, not rolled back from before (`bad_versions`), Active or Inactive, its last update not
 failed, and different from the current one in code or configuration. Version numbers have gaps, and the one before the
 current may never have been live: "current minus one" is not a rule that anything here follows.
+Not by itself if the alarm is older than the current version: then that is not to blame.
 Precondition: the alias points to a published version, and CodeDeploy is not shifting it: CodeDeploy would write its
 own plan over ours (stop_deployment comes first). Without `code_deploy` in the target that can't be seen.
 
@@ -30,9 +31,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, Image, State, Verification
+from selfheal.action import DEPLOYED_AT, Action, AlreadyDone, Change, Decision, Decline, Image, State, Verification
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
 from selfheal.errors import ChangedMeanwhile, Refused, TargetForbidden, TargetNotFound, Unreadable
@@ -117,7 +119,7 @@ class RollBackAlias(Action):
         if _canary(state):
             return state
         replaced = state["successful"]["from"] if state["successful"] else None
-        return state | {"versions": _earlier(function, state["version"], replaced)}
+        return state | _earlier(function, state["version"], replaced)
 
     def decide(self, state: State, request: Request) -> Decision:
         """Where to, or why not."""
@@ -142,6 +144,7 @@ class RollBackAlias(Action):
             before=before,
             after=wanted,
             plan={"revision": state["revision"]},
+            facts={DEPLOYED_AT: state.get("deployed_at")},
         )
 
     def apply(self, request: Request, change: Change) -> Mapping[str, Any]:
@@ -288,7 +291,10 @@ def _asked(function: str, version: str) -> dict[str, Any]:
 
 
 def _earlier(function: str, current: str, likely: str | None) -> dict[str, Any]:
-    """Published versions before the current one, the newest first; `likely` is asked first for a missing state."""
+    """Published versions before the current one, the newest first, and when the current one was made.
+
+    `likely` is asked first for a missing state.
+    """
     try:
         pages = client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=function)
         listed = {entry["Version"]: entry for page in pages for entry in page["Versions"]}
@@ -299,7 +305,18 @@ def _earlier(function: str, current: str, likely: str | None) -> dict[str, Any]:
     now = listed.get(current, {})
     versions = {number: _seen(listed[number], differs=_differ(listed[number], now)) for number in numbers}
     _fill_in_states(function, versions, likely)
-    return versions
+    return {"versions": versions, "deployed_at": _made_at(now)}
+
+
+def _made_at(version: Mapping[str, Any]) -> float | None:
+    """When a version was made, in epoch seconds: "last updated" (API reference), and a version does not change.
+
+    None where that can't be read.
+    """
+    try:
+        return datetime.fromisoformat(str(version.get("LastModified", ""))).timestamp()
+    except ValueError:
+        return None
 
 
 def _fill_in_states(function: str, versions: dict[str, Any], likely: str | None) -> None:

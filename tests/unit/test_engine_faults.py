@@ -61,7 +61,7 @@ class Case:
 
     @property
     def request(self) -> Request:
-        return ask(self.kind, self.name, incident=self.name, **self.more)
+        return ask(self.kind, self.name, incident=self.name, system=self.name, **self.more)
 
     @property
     def world(self) -> World:
@@ -247,7 +247,13 @@ def test_a_safe_action_without_the_ledger_logs_its_image_before_the_call(
     assert result.outcome is Outcome.ACTED
     assert seen == [1]
     assert logged[0]["before"] == {"value": "true"}
-    assert [line.split(":")[0] for line in result.evidence["guards_not_read"]] == ["pause", "target"]
+    assert [line.split(":")[0] for line in result.evidence["guards_not_read"]] == [
+        "pause",
+        "owner",
+        "lease",
+        "cooldown",
+        "target",
+    ]
     assert case.faults.calls.count("dynamodb.put_item") == 1
     assert [call for call in case.faults.calls if call.startswith("dynamodb")] == ["dynamodb.put_item"]
 

@@ -267,7 +267,7 @@ def test_an_interrupted_undo_resumes_under_its_claim(kind: type[FakeAction]) -> 
             name = f"undo-{at}-{after}"
             target = ask(kind, name).target.as_dict()
             one = scene(kind, "true" if kind is Flag else 5)
-            one.act(name, target=target, incident=name)
+            one.act(name, target=target, incident=name, system=name)
             one.faults.at, one.faults.after = len(one.faults.calls) + at, after
             request = undo_request(kind, f"{name}.undo", name, target=target, incident=name)
             with pytest.raises(Killed):
@@ -290,7 +290,7 @@ def test_errors_while_an_undo_is_repaired_lock_nobody_out() -> None:
             name = f"repair-{kill}-{error}"
             target = ask(Alias, name).target.as_dict()
             one = scene(Alias, 5)
-            one.act(name, target=target, incident=name)
+            one.act(name, target=target, incident=name, system=name)
             request = undo_request(Alias, f"{name}.undo", name, target=target, incident=name)
             one.faults.at = len(one.faults.calls) + kill
             with pytest.raises(Killed):

@@ -530,7 +530,7 @@ def test_every_default_is_written_out(tmp_path: Path) -> None:
         "recover": [],
         "escalate_after_s": 900,
         "cooldown_s": 900,
-        "limits": {"per_hour": 3, "per_day": 7},
+        "limits": {"per_hour": 3, "per_day": 7, "useless": 3, "targets": 10, "targets_percent": None},
     }
 
 
@@ -544,7 +544,7 @@ def test_what_is_written_is_compiled(tmp_path: Path) -> None:
     probe: {smoke_test: live, payload: {day: 2026-01-26, n: [1, 2.5, null, off]}, expect: {ok: true}}
     escalate_after: 2h
     cooldown: 1d
-    limits: {per_hour: 1, per_day: 1}
+    limits: {per_hour: 1, per_day: 1, useless: 2, targets: 4, targets_percent: 50}
 timezone: Asia/Kolkata
 maintenance: [{days: [sat, sun], from: 22:00, to: 02:30}]
 holidays: [2026-01-26]
@@ -569,7 +569,13 @@ sweeps:
         "expect": {"ok": True},
     }
     assert (response["escalate_after_s"], response["cooldown_s"]) == (7200, 86400)
-    assert response["limits"] == {"per_hour": 1, "per_day": 1}
+    assert response["limits"] == {
+        "per_hour": 1,
+        "per_day": 1,
+        "useless": 2,
+        "targets": 4,
+        "targets_percent": 50,
+    }
     assert system["maintenance"] == [{"days": ["sat", "sun"], "from": "22:00", "to": "02:30"}]
     assert system["holidays"] == ["2026-01-26"]
     assert system["exempt"] == ["schedule:default/shop-nightly", "function:shop-old:live"]

@@ -13,17 +13,15 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from samcli.yamlhelper import yaml_parse
 from selfheal.action import Action
 from selfheal.catalogue import ACTIONS, Entry, Option, functions
 from selfheal.guards import chain, claim
-from selfheal.ledger import Ledger, Write
 from selfheal.refusal import Refusal
-from selfheal.request import read_request
 from selfheal.target import KINDS, Kind
-from selfheal.words import Origin
+from selfheal.words import Direction, Origin
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = Path("layers/selfheal/selfheal")
@@ -332,50 +330,36 @@ def _resource(resource: Any) -> str:
 # -- parts of other pages -----------------------------------------------------------------------------------------
 
 
-class _Recorder:
-    """A ledger that only notes what it was asked to write."""
-
-    def __init__(self) -> None:
-        self.writes: list[Write] = []
-
-    def write(self, *writes: Write) -> None:
-        self.writes += writes
-
-
 def guards_table() -> str:
-    """Which guard is asked for which origin, from the chain and from the claim."""
+    """Which guard is asked for which origin and direction, from the chain."""
     head = ["", "guard", "asks", *(origin.value for origin in Origin), "refuses with"]
     rows: list[list[str]] = []
     for guard in chain.CHAIN:
-        file = Path(inspect.getfile(guard.check))
-        ticks = ["yes" if origin in guard.origins else "" for origin in Origin]
+        question = guard.place or guard.check
         name = f"`{guard.name}`" + (" (again)" if guard.stops_work else "")
-        about = _first_paragraph(sys.modules[guard.check.__module__])
-        rows.append([str(len(rows) + 1), name, about, *ticks, _listed(refusals_in(file))])
-    claimed = {"owner": Refusal.TARGET_OWNED, "lease": Refusal.LEASED, "cooldown": Refusal.COOLDOWN}
-    about_claim = {
-        "owner": "does another open incident own the target?",
-        "lease": "is another action working on it right now?",
-        "cooldown": "was it acted on a short while ago for another incident?",
-    }
-    for name, refusal in claimed.items():
-        ticks = ["yes" if name.upper() in _claimed_by(origin) else "" for origin in Origin]
-        rows.append([str(len(rows) + 1), f"`{name}`", about_claim[name], *ticks, _listed([refusal])])
+        about, refusals = _of_claim(guard.name) if guard.name in CLAIMED else _of_file(question)
+        ticks = [_asked(guard, origin) for origin in Origin]
+        rows.append([str(len(rows) + 1), name, about, *ticks, _listed(refusals)])
     return table(head, rows)
 
 
-def _claimed_by(origin: Origin) -> set[str]:
-    """What a claim of the target asks for a request of this origin."""
-    event = {"target": EXAMPLES["alias"], "origin": origin.value, "incident": "shop-1a2b3c4d-1"}
-    recorder = _Recorder()
-    request = read_request(event, ("roll_back_alias",), "page")
-    claim.take(cast(Ledger, recorder), request, now=0, lease_s=1)
-    return {str(_key(write)["sk"]["S"]) for write in recorder.writes}
+def _asked(guard: chain.Guard, origin: Origin) -> str:
+    """For which directions: both, one, or none."""
+    asked = [direction.value for direction in Direction if guard.applies(origin, direction)]
+    return "yes" if len(asked) > 1 else "".join(asked)
 
 
-def _key(write: Write) -> Mapping[str, Mapping[str, str]]:
-    found: Mapping[str, Mapping[str, str]] = write.body.get("Key") or write.body["Item"]
-    return found
+CLAIMED = {"owner": Refusal.TARGET_OWNED, "lease": Refusal.LEASED, "cooldown": Refusal.COOLDOWN}
+"""The guards that share a file, because they are one transaction."""
+
+
+def _of_claim(name: str) -> tuple[str, list[Refusal]]:
+    return inspect.getdoc(getattr(claim, name)) or "", [CLAIMED[name]]
+
+
+def _of_file(question: Callable[..., Any]) -> tuple[str, list[Refusal]]:
+    """What a guard's own file says of it."""
+    return _first_paragraph(sys.modules[question.__module__]), refusals_in(Path(inspect.getfile(question)))
 
 
 def _first_paragraph(module: Any) -> str:

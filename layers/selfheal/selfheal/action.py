@@ -23,13 +23,18 @@ State = Mapping[str, Any]
 Image = Mapping[str, Any]
 """The fields that an action writes, and no others: before- and after-images are compared field by field."""
 
+DEPLOYED_AT = "deployed_at"
+"""A fact: when what would be rolled back was made, in epoch seconds. Only rollbacks have it; None where AWS did not
+say."""
+
 
 @dataclass(frozen=True)
 class Change:
     """What would be done. `before` and `after` are images; `summary` is one line for a person.
 
     `plan` is what `apply` needs beyond the images (a RevisionId, the whole schedule document): recorded with the
-    before-image, so that a run that was killed can be resumed from the record alone.
+    before-image, so that a run that was killed can be resumed from the record alone. `facts` are what `observe` has
+    seen and a guard asks about (DEPLOYED_AT).
     """
 
     direction: Direction
@@ -37,6 +42,7 @@ class Change:
     before: Image = field(default_factory=dict)
     after: Image = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,15 @@ class AlreadyDone:
 
 @dataclass(frozen=True)
 class Decline:
-    """The action refuses for a named reason; `detail` says what was found and what would be right."""
+    """The action refuses for a named reason; `detail` says what was found and what would be right.
+
+    `until`: when what stands in the way is over, in epoch seconds, where that is known.
+    """
 
     refusal: Refusal
     detail: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    until: float | None = None
 
 
 Decision = Change | AlreadyDone | Decline

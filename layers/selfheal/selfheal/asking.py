@@ -30,6 +30,7 @@ def request_event(incident: Incident, step: StepRun, *, now: float, hops: int) -
         "not_after": (datetime.fromtimestamp(now, UTC) + NOT_AFTER).isoformat(),
         "incident": incident.id,
         "system": incident.system,
+        "response": incident.response,
         "alarms": [{"name": alarm.name, "arn": alarm.arn, "state_at": str(alarm.state_at)} for alarm in again],
         "response_mode": incident.mode.value,
         "cooldown_s": incident.cooldown_s,

@@ -142,7 +142,8 @@ def _answer(found: Mapping[str, Any] | None, incident: Incident, step: StepRun) 
     action_id = incident.action_id(step)
     if found is not None and found["run"] == "done":
         result = found["doc"]["result"]
-        return Finished(action_id, Outcome(result["outcome"]), result["reason"], result["detail"])
+        outcome = Outcome(result["outcome"])
+        return Finished(action_id, outcome, result["reason"], result["detail"], result.get("until"))
     if step.asks >= MAX_ASKS:
         return Finished(action_id, Outcome.INCONCLUSIVE, "no_answer", f"no answer after {step.asks} requests")
     return None

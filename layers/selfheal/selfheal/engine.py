@@ -86,7 +86,7 @@ class _Run:
         decision = self._decide(self.calls.observe())
         if isinstance(decision, Result):
             return decision
-        would_refuse = self.hold.would_decline(decision)
+        would_refuse = self.hold.ask(decision)
         if would_refuse is not None:
             detail = would_refuse.detail or would_refuse.refusal.sentence
             self.notes["would_refuse"] = {"reason": would_refuse.refusal.value, "detail": detail}
@@ -167,7 +167,7 @@ class _Run:
             return None
         if declined.refusal is Refusal.SUGGEST_ONLY:
             return self._done(Outcome.PLANNED, change, reason=declined.refusal.value, detail=change.summary)
-        return self._refused(declined.refusal, declined.detail)
+        return self._refused(declined.refusal, declined.detail, until=declined.until)
 
     def _moved_since(self, change: Change) -> bool:
         """Where AWS has no compare-and-set: is the before-image still true now that the target is ours?"""
@@ -246,8 +246,8 @@ class _Run:
         detail = f"A run died, and the target {what}"
         return self._done(Outcome.INCONCLUSIVE, change, after=image, reason="run_died", detail=detail)
 
-    def _refused(self, refusal: Refusal, detail: str = "") -> Result:
-        return refused(self.request, refusal, detail, direction=self.direction, evidence=self.notes)
+    def _refused(self, refusal: Refusal, detail: str = "", until: float | None = None) -> Result:
+        return refused(self.request, refusal, detail, until=until, direction=self.direction, evidence=self.notes)
 
     def _done(self, outcome: Outcome, change: Change, *, after: Image | None = None, **more: Any) -> Result:
         wrote = change.direction is not Direction.READ

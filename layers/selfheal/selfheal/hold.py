@@ -11,7 +11,8 @@ from selfheal.arns import arns_of
 from selfheal.errors import LedgerUnavailable
 from selfheal.guards import chain, claim
 from selfheal.guards.context import GuardContext
-from selfheal.ledger import Ledger, Lost, Write
+from selfheal.guards.places import Place
+from selfheal.ledger import Item, Ledger, Lost, Write
 from selfheal.observability import logger
 from selfheal.refusal import Refusal
 from selfheal.request import Request, Result, result_of
@@ -34,6 +35,7 @@ class Hold:
         self._down: LedgerUnavailable | None = None
         self._undoes: restore.Original | None = None
         self._took = False
+        self._places: tuple[tuple[Place, Item | None], ...] = ()
 
     # -- get ----------------------------------------------------------------------------------------------------
 
@@ -78,20 +80,12 @@ class Hold:
             ledger=None if self._down else self._world.ledger,
             runbook_of=self._world.runbook_of,
             arns=arns_of(self._request.target, self._world.home),
+            facts=change.facts,
         )
         told = chain.ask(context, continuing=continuing)
         self.not_read(*told.unread)
+        self._places = told.places
         return told.declined
-
-    def would_decline(self, change: Change) -> Decline | None:
-        """For a plan: what the guards say, and who has the target."""
-        declined = self.ask(change)
-        if declined is not None or change.direction is Direction.READ:
-            return declined
-        try:
-            return claim.would_decline(self._world.ledger, self._request, self._world.now())
-        except LedgerUnavailable as error:
-            return self._without_ledger(change, error)
 
     def take(self, change: Change, number: int | None) -> Decline | None:
         """Take the target and write the before-image. Without `number` an earlier run wrote it."""
@@ -104,7 +98,9 @@ class Hold:
         try:
             # without an answer the transaction may have been carried out all the same
             ledger, self._took = self._ledger(), True
-            declined = claim.take(ledger, self._request, *also, now=now, lease_s=self._world.lease_s)
+            declined = claim.take(
+                ledger, self._request, *also, now=now, lease_s=self._world.lease_s, places=self._places
+            )
         except Lost:
             if self._undoes is not None:
                 return Decline(Refusal.ALREADY_UNDONE)

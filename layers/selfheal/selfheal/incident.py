@@ -144,7 +144,7 @@ class Incident:
     `probe` is the template of the response's probe; `probes` are its runs. `escalations` are reasons, in order, each
     once. `began_at`: when it went on after being held; time to escalate counts from there. `too_many`: more alarms
     joined than it can hold, so that it can't be told by them when all is green. `version` counts the advances in the
-    ledger.
+    ledger. `useless_after`: after so many incidents in a row that it did not heal, the response stops.
     """
 
     id: str
@@ -157,6 +157,7 @@ class Incident:
     red_at_ms: int
     escalate_after_s: int
     cooldown_s: int
+    useless_after: int = 3
     phase: Phase = Phase.CONTAIN
     alarms: Mapping[str, AlarmState] = field(default_factory=dict)
     steps: tuple[StepRun, ...] = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from selfheal import approvals, outbox
+from selfheal import approvals, outbox, usefulness
 from selfheal import ledger as table
+from selfheal.guards import storm
 from selfheal.incident import Incident, Phase, StepRun, read_incident
 from selfheal.ledger import Ledger, Lost, Write
 
@@ -55,6 +56,8 @@ def commit(
     following = replace(incident, version=incident.version + 1)
     closes = incident.phase is Phase.CLOSED
     writes = _closing(ledger, following, now) if closes else [_advancing(following)]
+    if following.version == 1 and not closes and following.phase is not Phase.HELD:
+        writes.append(storm.mark(following.id, following.system, now))
     writes += [approvals.waiting(following, step, now) for step in offers]
     if news:
         writes.append(outbox.pending(following, news, now))
@@ -80,12 +83,14 @@ def _closing(ledger: Ledger, incident: Incident, now: float) -> list[Write]:
     """Move it from the open ones, and let the targets go that it owns."""
     writes = [] if incident.version == 1 else [_remove(incident)]
     writes.append(table.put(f"INCIDENT#{incident.id}", "INCIDENT", incident.as_doc(), expires=int(now + table.KEEP_S)))
-    owners = ledger.get_many([(f"TARGET#{key}", "OWNER") for key in incident.target_keys()])
+    owned = [(f"TARGET#{key}", "OWNER") for key in incident.target_keys()]
+    read = {(item["pk"], item["sk"]): item for item in ledger.get_many([*owned, usefulness.key(incident)])}
+    writes += usefulness.counted(incident, read.get(usefulness.key(incident)), now)
     mine = {"mine": incident.id}
     return writes + [
-        table.delete(owner["pk"], "OWNER", "incident = :mine", mine)
-        for owner in owners
-        if owner["incident"] == incident.id
+        table.delete(*key, "incident = :mine", mine)
+        for key in owned
+        if key in read and read[key]["incident"] == incident.id
     ]
 
 

@@ -14,6 +14,11 @@
     CHANGE                 <key>#<id>    what an action changed and nobody has undone yet
     APPROVAL               <id>          a step that waits for a person
     PAUSE                  *|<system>|<incident>   who paused what until when
+    PAUSE                  <system>|<response>     a response that selfheal stopped, because it does not help
+    RATE                   <system>|<response>     incidents for which it acted, and since when; `revision`
+    RADIUS                 <system>      targets that were changed, and since when; `revision`
+    USELESS                <system>|<response>     when incidents were closed that it did not heal; `revision`
+    STORM                  <incident>    a system went red, and when
     SWEEP                  <system>|<name>  until when its moments have been swept
     CLOCK                  <name>        when a round of the clock was last done
     RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident

@@ -52,6 +52,7 @@ def open_incident(match: Match, alarm: Alarm, now: float, *, again: bool = False
         opened_at=now,
         red_at_ms=red_at,
         escalate_after_s=response.escalate_after_s,
+        useless_after=response.limits.useless,
         cooldown_s=max(response.cooldown_s, alarm.window_s),
         phase=Phase.HELD if alarm.muted else Phase.CONTAIN,
         held=alarm.muted[:200],

@@ -21,15 +21,21 @@ class Refusal(StrEnum):
     # guards, in the order in which they are asked
     PAUSED = "paused"
     TAKEN_OVER = "taken_over"
+    MAINTENANCE = "maintenance"
     SUGGEST_ONLY = "suggest_only"
     EXEMPT = "exempt"
     TOO_LATE = "too_late"
     NOT_RED = "not_red"
     ALARM_MOVED_ON = "alarm_moved_on"
     ALARM_MUTED = "alarm_muted"
+    OLDER_THAN_DEPLOYMENT = "older_than_deployment"
     TARGET_OWNED = "target_owned"
     LEASED = "leased"
     COOLDOWN = "cooldown"
+    RATE_LIMIT = "rate_limit"
+    DOES_NOT_HELP = "does_not_help"
+    BLAST_RADIUS = "blast_radius"
+    STORM = "storm"
     GUARD_UNREADABLE = "guard_unreadable"
     # what the action found
     TARGET_NOT_FOUND = "target_not_found"
@@ -75,15 +81,21 @@ _SENTENCES: dict[Refusal, str] = {
     Refusal.OWN_ALARM: "This is an alarm of selfheal itself; it goes to people, never to selfheal.",
     Refusal.PAUSED: "selfheal is paused for this system.",
     Refusal.TAKEN_OVER: "A person has taken this incident over; selfheal watches and does not act.",
+    Refusal.MAINTENANCE: "The system is in a maintenance window of its runbook; what is risky waits for its end.",
     Refusal.SUGGEST_ONLY: "The mode is suggest: this is what would have been done; a person decides.",
     Refusal.EXEMPT: "The target is exempt (tag selfheal:exempt or the runbook says so).",
     Refusal.TOO_LATE: "The request is older than its not_after; the world may have moved on.",
     Refusal.NOT_RED: "The alarm is no longer in ALARM.",
     Refusal.ALARM_MOVED_ON: "The alarm has changed its state since this request was made.",
     Refusal.ALARM_MUTED: "The alarm is muted or suppressed.",
+    Refusal.OLDER_THAN_DEPLOYMENT: "The alarm began before the last deployment; rolling that back would not help.",
     Refusal.TARGET_OWNED: "Another open incident owns this target.",
     Refusal.LEASED: "Another action is working on this target right now.",
     Refusal.COOLDOWN: "This target was acted on a short while ago for another incident.",
+    Refusal.RATE_LIMIT: "The response has acted for as many incidents as its limits allow; a person decides.",
+    Refusal.DOES_NOT_HELP: "The response acted for several incidents and healed none; a person decides.",
+    Refusal.BLAST_RADIUS: "So many targets of this system were changed in the last hour that a person decides.",
+    Refusal.STORM: "Several systems went red together: what they share is broken; what is risky waits for a person.",
     Refusal.GUARD_UNREADABLE: "A guard could not be read, and this action is risky.",
     Refusal.TARGET_NOT_FOUND: "The target does not exist.",
     Refusal.TARGET_FORBIDDEN: "The target is outside the ARN patterns given to the stack as parameters.",

@@ -17,6 +17,8 @@ from selfheal.words import Direction, Mode, Origin, Outcome, ResponseMode
 W = TypeVar("W", Mode, Origin, ResponseMode)
 
 MAX_ID_LENGTH = 256
+MAX_NAME_LENGTH = 120
+"""Characters of a system or a response, as the build of the runbooks has it; both become parts of keys."""
 MAX_OPTIONS_BYTES = 100_000
 """The request is recorded in the ledger, whose items hold 400 KB."""
 
@@ -33,6 +35,7 @@ _KNOWN = {
     "not_after",
     "incident",
     "system",
+    "response",
     "alarms",
     "response_mode",
     "cooldown_s",
@@ -57,8 +60,9 @@ class AlarmReference:
 class Request:
     """A validated request. Times are UTC; `cooldown_s` in seconds.
 
-    `undo_of` is the action_id whose before-image is the wanted state. `hops` counts functions since the clock or the
-    alarm. `requested_by` is recorded as claimed: Lambda does not see its caller.
+    `response` is the one of the runbook whose limits count. `undo_of` is the action_id whose before-image is the wanted
+    state. `hops` counts functions since the clock or the alarm. `requested_by` is recorded as claimed: Lambda does not
+    see its caller.
     """
 
     action: str
@@ -70,6 +74,7 @@ class Request:
     not_after: datetime | None = None
     incident: str | None = None
     system: str | None = None
+    response: str | None = None
     alarms: tuple[AlarmReference, ...] = ()
     response_mode: ResponseMode = ResponseMode.AUTO
     cooldown_s: int = 900
@@ -120,7 +125,8 @@ def read_request(event: object, action_names: tuple[str, ...], default_id: str) 
         origin=_word(event, "origin", Origin, Origin.HAND),
         not_after=_time(event, "not_after"),
         incident=_id(event, "incident", "") or None,
-        system=_text(event, "system", "") or None,
+        system=_text(event, "system", "", MAX_NAME_LENGTH) or None,
+        response=_text(event, "response", "", MAX_NAME_LENGTH) or None,
         alarms=_alarms(event.get("alarms", ())),
         response_mode=_word(event, "response_mode", ResponseMode, ResponseMode.AUTO),
         cooldown_s=_whole(event, "cooldown_s", 900),
@@ -209,8 +215,8 @@ def _options(entry: Entry, value: object) -> dict[str, Any]:
 class Result:
     """What became of a request: the answer of every action function, its record and the detail of its event.
 
-    `reason` is a refusal's value or a short cause; `detail` is for a person. `undo` is the request that reverses it.
-    `took_ms` covers the whole run.
+    `reason` is a refusal's value or a short cause; `detail` is for a person. `until` says when a refusal is over, in
+    epoch seconds, where that is known. `undo` is the request that reverses it. `took_ms` covers the whole run.
     """
 
     action: str
@@ -219,6 +225,7 @@ class Result:
     target: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     detail: str = ""
+    until: float | None = None
     direction: Direction = Direction.RISKY
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None

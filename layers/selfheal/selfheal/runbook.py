@@ -54,10 +54,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Limits:
-    """Incidents of one response that may be acted on."""
+    """How much a response may do by itself; where nothing is said, this much.
 
-    per_hour: int
-    per_day: int
+    `per_hour` and `per_day` count incidents, `useless` incidents in a row that it did not heal. `targets` are distinct
+    ones of the system within an hour; `targets_percent` bounds them by how many the runbook names.
+    """
+
+    per_hour: int = 3
+    per_day: int = 7
+    useless: int = 3
+    targets: int = 10
+    targets_percent: int | None = None
+
+
+def response_key(system: str, response: str) -> str:
+    """The name under which limits of a response are kept; also what a person resumes, so without wildcards."""
+    return f"{system}|{response}".replace("*", "_").replace("?", "_")
 
 
 @dataclass(frozen=True)

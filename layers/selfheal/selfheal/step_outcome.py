@@ -12,11 +12,15 @@ from selfheal.words import Outcome, Stage
 RETRY_AFTER_S = 60.0
 RETRY_AT_LEAST_EVERY_S = 300.0
 RESUME_AFTER_S = 20.0
+HELD_AT_MOST_S = 86_400.0
+"""A day: a refusal that says when it is over is not believed for longer."""
 
 HELD_BACK = frozenset(
     {
         Refusal.PAUSED,
         Refusal.TAKEN_OVER,
+        Refusal.MAINTENANCE,
+        Refusal.STORM,
         Refusal.LEASED,
         Refusal.TARGET_OWNED,
         Refusal.COOLDOWN,
@@ -32,12 +36,13 @@ HELD_BACK = frozenset(
 
 @dataclass(frozen=True)
 class Finished:
-    """What an action answered for a step."""
+    """What an action answered for a step. `until`: when a refusal is over (epoch seconds), where that is known."""
 
     action_id: str
     outcome: Outcome
     reason: str = ""
     detail: str = ""
+    until: float | None = None
 
 
 def take(incident: Incident, finished: Finished, now: float) -> Incident:
@@ -61,7 +66,7 @@ def take(incident: Incident, finished: Finished, now: float) -> Incident:
         return incident.with_step(answered)
     refused = finished.reason if finished.outcome is Outcome.REFUSED else ""
     if refused in HELD_BACK:
-        return _hold(incident, answered, now)
+        return _hold(incident, answered, finished.until, now)
     if refused == Refusal.NOT_RED and step.stage is not Stage.RECOVER:
         return _no_longer_red(incident, answered, now)
     incident = incident.with_step(answered)
@@ -72,8 +77,13 @@ def take(incident: Incident, finished: Finished, now: float) -> Incident:
     return incident
 
 
-def _hold(incident: Incident, step: StepRun, now: float) -> Incident:
+def _hold(incident: Incident, step: StepRun, until: float | None, now: float) -> Incident:
+    """Time to escalate does not run while a maintenance window holds it: at its end the step has all its time."""
     retry_at = now + min(RETRY_AFTER_S * step.tries, RETRY_AT_LEAST_EVERY_S)
+    if until is not None:
+        retry_at = min(max(until, now + 1.0), now + HELD_AT_MOST_S)
+    if step.reason == Refusal.MAINTENANCE:
+        incident = replace(incident, began_at=max(incident.began_at or 0.0, retry_at))
     held = replace(step, status=Status.HELD, done_at=None, retry_at=retry_at)
     incident = replace(incident.with_step(held), held=_in_words(step)[:MAX_TEXT])
     if not incident.is_red or step.stage is Stage.RECOVER or step.reason == Refusal.TAKEN_OVER:

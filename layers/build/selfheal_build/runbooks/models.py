@@ -34,10 +34,20 @@ class Window(Part):
 
 
 class Limits(Part):
-    """How many incidents of one response may be acted on; the next one goes to a person."""
+    """How much one response may do by itself; what goes beyond is for a person. Safe steps are not limited."""
 
     per_hour: Annotated[int, Field(ge=1, le=1000, description="incidents in any 60 minutes")] = 3
     per_day: Annotated[int, Field(ge=1, le=1000, description="incidents in any 24 hours")] = 7
+    useless: Annotated[
+        int, Field(ge=1, le=100, description="incidents in a row, within 7 days, that it acted for and did not heal")
+    ] = 3
+    targets: Annotated[
+        int, Field(ge=1, le=1000, description="different targets of the system changed in any 60 minutes")
+    ] = 10
+    targets_percent: Annotated[
+        int | None,
+        Field(ge=1, le=100, description="the same, of the targets that this runbook names; 3 may always be changed"),
+    ] = None
 
     @model_validator(mode="after")
     def _fit(self) -> Limits:
@@ -75,7 +85,7 @@ class ResponsePart(Part):
     cooldown: Annotated[Duration, Field(description="pause before another incident acts on a target; default 15m")] = (
         DEFAULT_COOLDOWN_S
     )
-    limits: Annotated[Limits, Field(description="rate limits; default 3 an hour and 7 a day")] = Limits()
+    limits: Annotated[Limits, Field(description="how much it may do by itself; each has a default")] = Limits()
 
 
 class SweepPart(Part):

@@ -1,46 +1,84 @@
 """Owned target, lease and cooldown: asked and taken in one transaction with the before-image.
 
-Reading them first and writing afterwards would leave a gap in which two actions get the same target.
+Reading them first and writing afterwards would leave a gap in which two actions get the same target. They are read as
+well, before the guards behind them are asked, so that the first reason is the one that is named.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from selfheal import ledger as table
 from selfheal.action import Decline
-from selfheal.guards.context import BY_ITSELF
+from selfheal.errors import LedgerUnavailable
+from selfheal.guards.context import BY_ITSELF, GuardContext
+from selfheal.guards.places import Place
 from selfheal.ledger import Item, Ledger, Lost, Write
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 
+MAX_ROUNDS = 10
+"""How often a place is tried for while others take places in the same list."""
+
 _FREE = "attribute_not_exists(pk)"
 
 
-def take(ledger: Ledger, request: Request, *also: Write, now: float, lease_s: float) -> Decline | None:
-    """Take the target together with `also` (the before-image, an undo's claim); or say who has it.
+def owner(context: GuardContext) -> Decline | None:
+    """Does another open incident own the target?"""
+    return _standing("owner", context)
+
+
+def lease(context: GuardContext) -> Decline | None:
+    """Is another action working on it right now?"""
+    return _standing("lease", context)
+
+
+def cooldown(context: GuardContext) -> Decline | None:
+    """Was it acted on a short while ago for another incident?"""
+    return _standing("cooldown", context)
+
+
+def take(
+    ledger: Ledger,
+    request: Request,
+    *also: Write,
+    now: float,
+    lease_s: float,
+    places: Sequence[tuple[Place, Item | None]] = (),
+) -> Decline | None:
+    """Take the target and `places` together with `also` (the before-image, an undo's claim); or say what is in the way.
 
     Raises Lost if one of `also` lost, LedgerUnavailable.
     """
-    writes = {"owner": _own(request, now), "lease": _lease(request, now, lease_s), "cooldown": _cool(request, now)}
-    wanted = {name: write for name, write in writes.items() if write is not None}
-    try:
-        ledger.write(*wanted.values(), *also)
-    except Lost as lost:
-        for name, reason in zip(wanted, lost.reasons, strict=False):
-            if reason is not None:
-                return _decline(name, reason, now)
-        raise
-    return None
+    target = {"owner": _own(request, now), "lease": _lease(request, now, lease_s), "cooldown": _cool(request, now)}
+    read = list(places)
+    for _ in range(MAX_ROUNDS):
+        taken = [place.write(item, now) for place, item in read]
+        wanted: list[tuple[str | int, Write]] = [(name, write) for name, write in target.items() if write is not None]
+        wanted += [(number, write) for number, write in enumerate(taken) if write is not None]
+        try:
+            ledger.write(*(write for _, write in wanted), *also)
+        except Lost as lost:
+            stood = [(name, found) for (name, _), found in zip(wanted, lost.reasons, strict=False) if found is not None]
+            if not stood:
+                raise
+            for name, found in stood:
+                if isinstance(name, str):
+                    return _decline(name, found, now)
+                place, _ = read[name]
+                if declined := place.full(found, now):
+                    return declined
+                read[name] = (place, found)
+        else:
+            return None
+    raise LedgerUnavailable(f"others took places {MAX_ROUNDS} times in a row")
 
 
-def would_decline(ledger: Ledger, request: Request, now: float) -> Decline | None:
-    """What `take` would say now, without taking anything. Raises LedgerUnavailable."""
-    names = {"owner": "OWNER", "lease": "LEASE", "cooldown": "COOLDOWN"}
-    items = {item["sk"]: item for item in ledger.get_many([(_target(request), sk) for sk in names.values()])}
-    for name, sk in names.items():
-        found = items.get(sk)
-        if found is not None and _stands_in_the_way(name, found, request, now):
-            return _decline(name, found, now)
-    return None
+def _standing(name: str, context: GuardContext) -> Decline | None:
+    found = context.item(_target(context.request), name.upper())
+    if found is None or not _stands_in_the_way(name, found, context.request, context.now):
+        return None
+    return _decline(name, found, context.now)
 
 
 def _stands_in_the_way(name: str, found: Item, request: Request, now: float) -> bool:
@@ -50,7 +88,7 @@ def _stands_in_the_way(name: str, found: Item, request: Request, now: float) -> 
     others = request.incident is None or found.get("incident") != request.incident
     if name == "owner":
         return others
-    return bool(others and request.origin in BY_ITSELF and found["cool_until"] >= now)
+    return bool(others and found["cool_until"] >= now)
 
 
 def _own(request: Request, now: float) -> Write:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from selfheal.errors import LedgerUnavailable, Misconfigured, Unreadable
-from selfheal.ledger import Ledger
+from selfheal.ledger import Item, Ledger
 from selfheal.request import Request
-from selfheal.runbook import Runbook
+from selfheal.runbook import Limits, Runbook, response_key
 from selfheal.words import Direction, Origin, ResponseMode
 
 BY_ITSELF = frozenset({Origin.ALARM, Origin.LADDER, Origin.SWEEP, Origin.DRILL})
 """Origins behind which no person stands at this moment."""
+
+TARGET_ITEMS = ("OWNER", "LEASE", "COOLDOWN")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class GuardContext:
     runbook_of: Callable[[str], Runbook | None]
     arns: tuple[str, ...] = ()
     """ARNs of the target whose tags can exempt it; none where AWS has no tags for it."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the action has seen on the way (`Change.facts`)."""
 
     @cached_property
     def runbook(self) -> Runbook | None:
@@ -41,14 +45,45 @@ class GuardContext:
         except Misconfigured as error:
             raise Unreadable("runbook", str(error)) from error
 
-    @cached_property
+    @property
+    def response_key(self) -> str:
+        """The name under which the limits of the request's response are kept."""
+        return response_key(self.request.system or "-", self.request.response or "-")
+
+    @property
+    def limits(self) -> Limits:
+        """Those of the request's response; the usual ones where there is none. Raises Unreadable."""
+        response = self.runbook.response(self.request.response) if self.runbook and self.request.response else None
+        return response.limits if response else Limits()
+
+    @property
     def pauses(self) -> Mapping[str, Mapping[str, Any]]:
         """Pause items in force, by what they pause: this incident, this system, everything, in this order.
 
         Raises LedgerUnavailable.
         """
+        found = {name: self.item("PAUSE", name) or {} for name in self._paused}
+        return {name: item["doc"] for name, item in found.items() if item.get("paused_until", 0) > self.now}
+
+    def item(self, pk: str, sk: str) -> Item | None:
+        """One of the items that guards know by name, all read in one call. Raises LedgerUnavailable."""
+        if isinstance(self._items, LedgerUnavailable):
+            raise self._items
+        return self._items.get((pk, sk))
+
+    @property
+    def _paused(self) -> list[str]:
+        return [name for name in (self.request.incident, self.request.system, "*") if name]
+
+    @cached_property
+    def _items(self) -> dict[tuple[str, str], Item] | LedgerUnavailable:
+        """A failure is kept as well: it costs a timeout."""
         if self.ledger is None:
-            raise LedgerUnavailable("it did not answer earlier in this run")
-        names = [name for name in (self.request.incident, self.request.system, "*") if name]
-        items = {item["sk"]: item for item in self.ledger.get_many([("PAUSE", name) for name in names])}
-        return {name: items[name]["doc"] for name in names if items.get(name, {}).get("paused_until", 0) > self.now}
+            return LedgerUnavailable("it did not answer earlier in this run")
+        keys = [("PAUSE", name) for name in (*self._paused, self.response_key)]
+        keys += [(f"TARGET#{self.request.target.key}", name) for name in TARGET_ITEMS]
+        keys += [("RATE", self.response_key), ("RADIUS", self.request.system or "-")]
+        try:
+            return {(item["pk"], item["sk"]): item for item in self.ledger.get_many(keys)}
+        except LedgerUnavailable as error:
+            return error
