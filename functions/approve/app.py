@@ -15,6 +15,7 @@ from selfheal import approvals, incident_store, starter
 from selfheal import ledger as table
 from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, State, Verification
 from selfheal.approvals import Waiting
+from selfheal.errors import NotApplied, TargetForbidden, TargetNotFound
 from selfheal.handler import handler_for
 from selfheal.incident import Phase
 from selfheal.refusal import Refusal
@@ -30,7 +31,12 @@ class _Decide(Action):
 
     permissions = ("lambda:InvokeFunction", "sqs:SendMessage")
     reversible = False
+    verify_for_s = 0.0
     decision = ""
+
+    def __init__(self, remaining_s: float = 60.0) -> None:
+        super().__init__(remaining_s)
+        self._carried_out = False
 
     def observe(self, request: Request) -> State:
         waiting = approvals.all_of(ledger(), request.target["incident"])
@@ -66,13 +72,18 @@ class _Decide(Action):
         who = str(request.requested_by)
         if one.decision == "waiting":
             approvals.decide(ledger(), one, self.decision, who, time.time())
-        return self.carry_out(one, who)
+        evidence = self.carry_out(one, who)
+        self._carried_out = True
+        return evidence
 
     def carry_out(self, one: Waiting, who: str) -> Mapping[str, Any]:
         return {"decided": one.id, "by": who}
 
     def verify(self, request: Request, change: Change) -> Verification:
-        return Verification(Verdict.HOLDS, detail=change.summary)
+        """Without a clear answer it is not known what was written or started; to send it again does no harm."""
+        if self._carried_out:
+            return Verification(Verdict.HOLDS, detail=change.summary)
+        return Verification(Verdict.UNKNOWN, detail=f"no clear answer, send it once more: {change.summary}")
 
 
 class Approve(_Decide):
@@ -86,7 +97,10 @@ class Approve(_Decide):
         return Change(Direction.READ, f"approved before: {one.label}", plan={"waiting": vars(one)})
 
     def carry_out(self, one: Waiting, who: str) -> Mapping[str, Any]:
-        starter.start({**one.request, "requested_by": who})
+        try:
+            starter.start({**one.request, "requested_by": who})
+        except (TargetForbidden, TargetNotFound) as error:
+            raise NotApplied(f"{one.label} is approved and was not started; approve it again: {error}") from error
         return {"approved": one.id, "by": who, "started": one.request["action"]}
 
 
@@ -102,8 +116,12 @@ class _Pause(Action):
 
     permissions = ()
     reversible = False
+    pauses = True
 
     def observe(self, request: Request) -> State:
+        return self._read(request)
+
+    def _read(self, request: Request) -> dict[str, Any]:
         item = ledger().get("PAUSE", self.paused(request)) or {}
         in_force = item.get("paused_until", 0) > time.time()
         return {"paused": in_force, "pause": item["doc"] if in_force else None}
@@ -113,7 +131,9 @@ class _Pause(Action):
         return str(request.target["pause"])
 
     def verify(self, request: Request, change: Change) -> Verification:
-        return Verification(Verdict.HOLDS, detail=change.summary)
+        """The ledger is asked again: nobody must believe in a pause that was not written."""
+        holds = self._read(request)["paused"] is self.pauses
+        return Verification(Verdict.HOLDS if holds else Verdict.DOES_NOT_HOLD, detail=change.summary)
 
 
 class Pause(_Pause):
@@ -139,6 +159,7 @@ class Resume(_Pause):
     """End a pause before its time."""
 
     name = "resume"
+    pauses = False
 
     def decide(self, state: State, request: Request) -> Decision:
         if not state["paused"]:

@@ -35,7 +35,7 @@ from selfheal.drain.loop import Drain
 from selfheal.drain.report import verification
 from selfheal.drain.timing import Timing
 from selfheal.drain.way import Plan
-from selfheal.errors import Unreadable
+from selfheal.errors import LedgerUnavailable, Unreadable
 from selfheal.handler import handler_for
 from selfheal.ledger import Ledger
 from selfheal.queue import Queue
@@ -43,7 +43,7 @@ from selfheal.refusal import Refusal
 from selfheal.replay_record import ReplayRecord
 from selfheal.replay_target import read_target, why_rule_stays
 from selfheal.request import Request
-from selfheal.words import Direction
+from selfheal.words import Direction, Verdict
 
 
 class DrainDlq(Action):
@@ -109,8 +109,12 @@ class DrainDlq(Action):
         return drain.run()
 
     def verify(self, request: Request, change: Change) -> Verification:
-        """What the record says of the whole drain."""
-        return verification(self._record(request).progress(), change.plan["limit"])
+        """What the record says of the whole drain. Where it can't be read now, a later run reads it."""
+        try:
+            progress = self._record(request).progress()
+        except LedgerUnavailable as error:
+            return Verification(Verdict.NOT_YET, detail=str(error))
+        return verification(progress, change.plan["limit"])
 
     def _record(self, request: Request) -> ReplayRecord:
         ledger = Ledger(settings.ledger_table(), client("dynamodb"))

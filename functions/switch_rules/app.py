@@ -130,11 +130,15 @@ class SwitchRules(Action):
                 what = _switch(key, planned["State"], change.after[key])
                 evidence.setdefault(what, []).append(key)
                 untouched = False
-            except (ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound, Unreadable) as error:
+            except Unreadable as error:
+                if request.target.kind == "rule":
+                    raise
+                untouched = False  # it may have been switched; verify looks, and a later run goes on with it
+                evidence.setdefault("no_clear_answer", {})[key] = str(error)
+            except (ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound) as error:
                 if request.target.kind == "rule":
                     raise
                 first = first or error
-                untouched = untouched and not isinstance(error, Unreadable)
                 self._failed[key] = str(error)
         if first and untouched:
             raise first

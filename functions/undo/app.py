@@ -32,6 +32,11 @@ class Undo(Action):
     name = "undo"
     permissions = ("lambda:InvokeFunction", "sqs:SendMessage")
     reversible = False
+    verify_for_s = 0.0
+
+    def __init__(self, remaining_s: float = 60.0) -> None:
+        super().__init__(remaining_s)
+        self._all_started = False
 
     def observe(self, request: Request) -> State:
         incident_id, action_id = request.target["incident"], request.target["action_id"]
@@ -66,11 +71,15 @@ class Undo(Action):
 
     def apply(self, request: Request, change: Change) -> Mapping[str, Any]:
         started = [_undo(one, request) for one in change.plan["changes"]]
+        self._all_started = True
         plan = change.plan
         return {"started": started, "undo_again_for": plan["later"], "skipped_irreversible": plan["irreversible"]}
 
     def verify(self, request: Request, change: Change) -> Verification:
-        return Verification(Verdict.HOLDS, detail=f"started: {change.summary}")
+        """Each undo that was started is recorded by its own function, and counts once."""
+        if self._all_started:
+            return Verification(Verdict.HOLDS, detail=f"started: {change.summary}")
+        return Verification(Verdict.UNKNOWN, detail=f"no clear answer, undo again for what is left: {change.summary}")
 
 
 def _name(change: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,3 +92,25 @@ class FakeLambdaContext:
 def lambda_context() -> Any:
     """A context with a minute left."""
     return FakeLambdaContext()
+
+
+@pytest.fixture
+def fault_count(record_property: Callable[[str, object], None]) -> Callable[[str, int, int], None]:
+    """Where the fault matrix says how much it has injected; told at the end of the run."""
+
+    def count(name: str, cases: int, calls: int) -> None:
+        record_property("faults", (name, cases, calls))
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many faults the matrix has injected, also when the tests ran in several processes."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, ())]
+    counted = [value for one in reports for name, value in one.user_properties if name == "faults"]
+    if counted:
+        cases, calls = sum(one[1] for one in counted), sum(one[2] for one in counted)
+        broken = sum(bool(one.failed) for one in reports if any(name == "faults" for name, _ in one.user_properties))
+        end = "all as the table says" if not broken else f"{broken} of them with failures"
+        actions = len({one[0] for one in counted})
+        terminalreporter.write_line(f"fault matrix: {cases} cases over {calls} calls of {actions} plays, {end}")

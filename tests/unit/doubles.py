@@ -52,19 +52,30 @@ class Faults:
     def around(self, name: str, call: Callable[[], Any]) -> Any:
         """`call`, unless it is to break before or after its effect; or twice, as an SDK that got no answer."""
         with self.lock:
-            index = len(self.calls)
-            self.calls.append(name)
-            if hook := self.before_call.pop(name, None):
-                hook()
-            broken = index == self.at or name.startswith(self.names or ("-",))
-            if broken and not self.after:
-                raise self.error()
+            index = self.begin(name)
             answer = call()
             if name == self.repeat:
                 answer = call()
-            if broken and self.after:
-                raise self.error()
+            self.end(name, index)
             return answer
+
+    def begin(self, name: str) -> int:
+        """A call is about to be made; answers its number."""
+        index = len(self.calls)
+        self.calls.append(name)
+        if hook := self.before_call.pop(name, None):
+            hook()
+        if self._breaks(name, index) and not self.after:
+            raise self.error()
+        return index
+
+    def end(self, name: str, index: int) -> None:
+        """AWS has carried the call out."""
+        if self._breaks(name, index) and self.after:
+            raise self.error()
+
+    def _breaks(self, name: str, index: int) -> bool:
+        return index == self.at or name.startswith(self.names or ("-",))
 
 
 class FaultyClient:

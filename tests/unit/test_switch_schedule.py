@@ -578,11 +578,14 @@ def test_an_unclear_answer_for_a_group_is_left_to_verify() -> None:
         aws.add_response("get_schedule", {**FULL, **READ_ONLY, "Name": "a"}, {**GET, "Name": "a"})
         aws.add_client_error("update_schedule", "InternalServerException")
         off = DisableSchedule()
-        assert "trading/a" in off.apply(DISABLE_GROUP, change)["failed"]
+        assert "trading/a" in off.apply(DISABLE_GROUP, change)["no_clear_answer"]
 
         off_now = {**FULL, **READ_ONLY, "Name": "a", "State": "DISABLED"}
         aws.add_response("get_schedule", off_now, {**GET, "Name": "a"})
         assert off.verify(DISABLE_GROUP, change).verdict is Verdict.HOLDS
+
+        aws.add_response("get_schedule", {**FULL, **READ_ONLY, "Name": "a"}, {**GET, "Name": "a"})
+        assert off.verify(DISABLE_GROUP, change).verdict is Verdict.NOT_YET, "a later run goes on with it"
 
 
 def test_an_unknown_group_is_not_found() -> None:

@@ -63,7 +63,7 @@ def ingest(respond: Respond) -> int:
             answer = client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=BATCH, VisibilityTimeout=HIDDEN_S)
             messages = answer.get("Messages", [])
             for message in messages:
-                if _take_in(respond, message["Body"]):
+                if take_in(respond, message["Body"]):
                     client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                     taken += 1
             if not messages:
@@ -73,7 +73,8 @@ def ingest(respond: Respond) -> int:
     return taken
 
 
-def _take_in(respond: Respond, body: str) -> bool:
+def take_in(respond: Respond, body: str) -> bool:
+    """Write what one message says. False: not all of it is in the ledger yet."""
     try:
         unrecorded = read(body)
         return _write(respond, unrecorded) and _incident_is_known(respond, unrecorded.request)

@@ -1,0 +1,122 @@
+"""Faults at botocore's own hooks: every call of every client of the code under test passes by here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from botocore import xform_name
+from botocore.exceptions import ClientError
+from selfheal import clients
+
+from tests.unit.doubles import Faults, Killed
+
+IAM_PREFIX = {"resourcegroupstaggingapi": "tag"}
+IAM_ACTION = {"Invoke": "InvokeFunction"}
+"""Where IAM names a call otherwise than its API does (service authorization reference)."""
+
+
+def refused_by_aws(code: str, status: int) -> Callable[[], ClientError]:
+    """An answer of AWS that says no."""
+    answer = {"Error": {"Code": code, "Message": "injected"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return lambda: ClientError(answer, "Injected")  # type: ignore[arg-type]
+
+
+throttled = refused_by_aws("ThrottlingException", 400)
+denied = refused_by_aws("AccessDeniedException", 403)
+failed = refused_by_aws("InternalServerError", 500)
+
+
+@dataclass
+class Wire(Faults):
+    """Deaf unless `listening`: what a test looks at by itself is neither counted nor broken.
+
+    After a kill nothing gets through any more, not even from a `finally`. `answers` stand in for services that moto
+    does not know. `reached`: the calls that got to AWS, with their bodies.
+    """
+
+    listening: bool = False
+    dead: bool = False
+    answers: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = field(default_factory=dict)
+    reached: list[tuple[str, Any]] = field(default_factory=list)
+    permissions: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def connected(self) -> Iterator[Wire]:
+        """Between the clients that are made from now on and AWS."""
+        events = clients._session().events
+        hooks = {"before-call.*.*": self._before, "after-call.*.*": self._after}
+        for name, hook in hooks.items():
+            events.register(name, hook)
+        try:
+            yield self
+        finally:
+            for name, hook in hooks.items():
+                events.unregister(name, hook)
+
+    def again(self, **faults: Any) -> None:
+        """Forget the last run; the next one has these faults."""
+        self.calls.clear()
+        self.reached.clear()
+        self.dead = False
+        for name, value in {"at": None, "names": (), "after": False, "error": Killed, **faults}.items():
+            setattr(self, name, value)
+
+    def sent(self, *names: str) -> int:
+        """How many of these calls got to AWS."""
+        return sum(name in names for name, _ in self.reached)
+
+    def events(self) -> list[dict[str, Any]]:
+        """What got to the bus, as a rule's target receives it."""
+        bodies = [json.loads(body) for name, body in self.reached if name == "events.put_events"]
+        return [
+            {
+                "source": entry["Source"],
+                "detail-type": entry["DetailType"],
+                "detail": json.loads(entry["Detail"]),
+                "time": "2026-11-20T09:00:00Z",
+            }
+            for body in bodies
+            for entry in body["Entries"]
+        ]
+
+    def _before(self, model: Any, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> Any:
+        if not self.listening:
+            return None
+        name = f"{model.service_model.service_name}.{xform_name(model.name)}"
+        self.permissions |= permissions_of(model.service_model.service_name, model.name, params.get("body"))
+        with self.lock:
+            context["wire"] = name, self._through(lambda: self.begin(name))
+            self.reached.append((name, params.get("body")))
+        if name not in self.answers:
+            return None
+        asked = params["body"] if isinstance(params["body"], Mapping) else json.loads(params["body"])
+        parsed = {**self.answers[name](asked), "ResponseMetadata": {"HTTPStatusCode": 200}}
+        return SimpleNamespace(status_code=200), parsed
+
+    def _after(self, context: Mapping[str, Any], **_: Any) -> None:
+        if self.listening and "wire" in context:
+            self._through(lambda: self.end(*context["wire"]))
+
+    def _through(self, step: Callable[[], Any]) -> Any:
+        if self.dead:
+            raise Killed
+        try:
+            return step()
+        except Killed:
+            self.dead = True
+            raise
+
+
+def permissions_of(service: str, operation: str, body: Any) -> set[str]:
+    """The IAM actions that a call needs: a batch what its single call needs, a transaction what its writes need."""
+    prefix = IAM_PREFIX.get(service, service)
+    if operation == "TransactWriteItems":
+        kinds = {kind for item in json.loads(body)["TransactItems"] for kind in item}
+        return {f"{prefix}:{kind}Item" for kind in kinds}
+    name = IAM_ACTION.get(operation, operation)
+    return {f"{prefix}:{name.removesuffix('Batch') if service == 'sqs' else name}"}
