@@ -189,8 +189,8 @@ def is_right(screen: Screen, running: Stack, seen: View, before: Before) -> bool
     )
     versions = demo.versions()
     found = {
-        f"live points to version {state.version}, the last good one; {system.WITHDRAWN} is not guessed, "
-        f"{system.FAULTY} is kept": state.version == system.LAST_GOOD
+        f"live points to version {state.version} (last good: {system.LAST_GOOD}; {system.WITHDRAWN} was withdrawn, "
+        f"{system.FAULTY} is the faulty one and stays)": state.version == system.LAST_GOOD
         and system.WITHDRAWN not in versions
         and system.FAULTY in versions,
         f"trading_enabled is {state.flag}": state.flag == "false",
