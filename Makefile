@@ -21,7 +21,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test check format validate docs demo up down invoke deploy clean lock
+.PHONY: help setup build test check format validate docs demo up down invoke replay pause resume scorecard deploy clean lock
 .SILENT:
 
 help: ## List the targets
@@ -32,6 +32,10 @@ help: ## List the targets
 	echo "  KEEP=1             leave the local stack up after the demo"
 	echo "  FN=… EVENT=…       what to invoke and with which file (default: events/<the folder of FN>.json)"
 	echo "  ARGS=…             passed on: to pytest (test), sam (build, deploy), the program (demo, up, invoke, validate)"
+	echo "  WHAT=risky SYSTEM=* MINUTES=60 REASON=… WHO=…  what is paused, for how long, why and by whom (pause, resume)"
+	echo "  FILE=… or DAYS=7 ALARM=…  what to replay: a file of alarm events, or the history of alarms"
+	echo "  MODE=auto ASSUME=suggested OBSERVE=1 ON=local  replay under this MaxMode, with no step done, looking at resources"
+	echo "                     as they are now, on the local stack"
 	echo "  SELFHEAL_PYTHON313=…  a Python 3.13 that compiles the layers' bytecode (build, deploy)"
 	echo "  SELFHEAL_LOCAL_BYTECODE=1  bytecode for the Python of .venv as well (build; for the local stack)"
 
@@ -73,7 +77,7 @@ validate: setup ## Check the runbooks (all, or ARGS=files) against their schema 
 docs: setup ## Write the generated parts of docs/ anew
 	$(PAGES) write
 
-demo up down invoke: export PORT := $(PORT)
+demo up down invoke replay pause resume scorecard: export PORT := $(PORT)
 demo up down invoke: export KEEP := $(KEEP)
 
 demo: setup ## Break the demo systems on the local stack and watch them heal
@@ -90,6 +94,26 @@ invoke: setup ## Invoke one function on the local stack: make invoke FN=RollBack
 	$(LOCAL).invoke $(FN) $(EVENT) $(ARGS)
 
 deploy: setup ## Build and deploy to AWS with the settings of samconfig.toml
+replay: setup ## What would it have done? Alarm history, or FILE=…, through the same code; changes nothing
+	$(REPLAY) $(if $(FILE),--file "$(FILE)") $(if $(DAYS),--days "$(DAYS)") $(if $(ALARM),--alarm "$(ALARM)") \
+	  $(if $(MODE),--mode "$(MODE)") $(if $(ASSUME),--assume "$(ASSUME)") $(if $(OBSERVE),--observe) \
+	  $(if $(filter local,$(ON)),--local) $(ARGS)
+
+pause resume: export WHAT := $(WHAT)
+pause resume: export SYSTEM := $(SYSTEM)
+pause resume: export MINUTES := $(MINUTES)
+pause resume: export REASON := $(REASON)
+pause resume: export WHO := $(WHO)
+
+pause: setup ## Pause selfheal on the local stack: make pause REASON=… [WHAT=risky|all SYSTEM=* MINUTES=60 WHO=you]
+	$(LOCAL).pause pause
+
+resume: setup ## End a pause on the local stack before its time: make resume [SYSTEM=*]
+	$(LOCAL).pause resume
+
+scorecard: setup ## What each response would have done on the local stack, and whether it was needed
+	$(LOCAL).scorecard
+
 	$(MAKE) --no-print-directory build ARGS=
 	$(BIN)/sam deploy $(ARGS)
 

@@ -16,19 +16,46 @@ def main() -> int:
     function, *rest = sys.argv[1:]
     named = [rest.pop(0)] if rest and not rest[0].startswith("-") else []
     event = Path(named[0]) if named else REPOSITORY / "events" / f"{folder_of(function)}.json"
+    if not event.is_file():
+        print(f"error: there is no {event}; name one: make invoke FN={function} EVENT=…", file=sys.stderr)
+        return 1
+    return remote(function, event, rest)
+
+
+def remote(function: str, event: Path, rest: list[str]) -> int:
+    """`sam remote invoke` of one function with an event file; its exit code."""
+    environment = _running()
+    if environment is None:
+        return 1
+    return subprocess.run(_command(function, event, rest), env=environment, cwd=REPOSITORY, check=False).returncode
+
+
+def answer_of(function: str, event: Path) -> tuple[int, str]:
+    """The exit code, and what the function answered."""
+    environment = _running()
+    if environment is None:
+        return 1, ""
+    done = subprocess.run(
+        _command(function, event, []), env=environment, cwd=REPOSITORY, check=False, stdout=subprocess.PIPE, text=True
+    )
+    return done.returncode, done.stdout
+
+
+def _command(function: str, event: Path, rest: list[str]) -> list[str]:
+    return sam.command(
+        ["remote", "invoke", function, "--stack-name", stack.NAME, "--event-file", str(event.resolve()), *rest]
+    )
+
+
+def _running() -> dict[str, str] | None:
+    """The environment that leads to the local stack; None, with a word on what to do, if there is none."""
     port = stack.chosen_port()
     try:
         running = Emulator.attach(stack.home_of(port))
     except EmulatorNotFound:
         print(f"error: no local stack runs on port {port}: make up PORT={port}", file=sys.stderr)
-        return 1
-    if not event.is_file():
-        print(f"error: there is no {event}; name one: make invoke FN={function} EVENT=…", file=sys.stderr)
-        return 1
-    arguments = ["remote", "invoke", function, "--stack-name", stack.NAME, "--event-file", str(event.resolve()), *rest]
-    return subprocess.run(
-        sam.command(arguments), env=sam.clean_environment() | running.environment(), cwd=REPOSITORY, check=False
-    ).returncode
+        return None
+    return sam.clean_environment() | running.environment()
 
 
 def folder_of(function: str) -> str:

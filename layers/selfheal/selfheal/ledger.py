@@ -20,6 +20,7 @@
     USELESS                <system>|<response>     when incidents were closed that it did not heal; `revision`
     STORM                  <incident>    a system went red, and when
     SWEEP                  <system>|<name>  until when its moments have been swept
+    SCORE                  <system>|<response>     counters of its closed incidents
     CLOCK                  <name>        when a round of the clock was last done
     RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident
     MESSAGE#<queue>#<id>   MESSAGE       what became of one dead letter; claimed before it is sent
@@ -207,6 +208,18 @@ def update(pk: str, sk: str, changes: Mapping[str, Any], condition: str, values:
         "UpdateExpression": f"{setting} {removing}".strip(),
         "ExpressionAttributeNames": {f"#{name}": name for name in changes},
         **_condition(condition, {**{f"set_{name}": value for name, value in encoded.items()}, **(values or {})}),
+    }
+    return Write("Update", body)
+
+
+def add(pk: str, sk: str, numbers: Mapping[str, int]) -> Write:
+    """Add to counters, whatever they are; those that are not there yet begin with 0."""
+    names = [name for name, number in numbers.items() if number]
+    body = {
+        "Key": _key(pk, sk),
+        "UpdateExpression": "ADD " + ", ".join(f"#{name} :{name}" for name in names),
+        "ExpressionAttributeNames": {f"#{name}": name for name in names},
+        "ExpressionAttributeValues": {f":{name}": _type(numbers[name]) for name in names},
     }
     return Write("Update", body)
 
