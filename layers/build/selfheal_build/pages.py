@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from samcli.yamlhelper import yaml_parse
+from selfheal import directions
 from selfheal.action import Action
 from selfheal.catalogue import ACTIONS, Entry, Option, functions
+from selfheal.directions import Dependency
 from selfheal.guards import chain, claim
 from selfheal.refusal import Refusal
 from selfheal.target import KINDS, Kind
@@ -366,6 +368,31 @@ def _first_paragraph(module: Any) -> str:
     return " ".join(inspect.cleandoc(module.__doc__ or "").split("\n\n")[0].split())
 
 
+def directions_table() -> str:
+    """What a run does without each of the things that it needs, by its direction."""
+    kinds: dict[tuple[str, bool], list[str]] = {}
+    for entry in ACTIONS.values():
+        in_ledger = directions.is_in_ledger(entry)
+        kinds.setdefault((_direction(entry).split(";")[0], in_ledger), []).append(f"`{entry.name}`")
+    named = {
+        (Direction.READ, True): "decides, in the ledger",
+        (Direction.READ, False): "read",
+        (Direction.SAFE, False): "safe",
+        (Direction.RISKY, False): "risky",
+    }
+    rows = []
+    for (direction, in_ledger), name in named.items():
+        actions = [
+            one for (told, kept), names in kinds.items() if direction in told and kept == in_ledger for one in names
+        ]
+        told = [directions.without(one, direction, in_ledger=in_ledger) for one in Dependency]
+        rows.append([f"{name}: {', '.join(actions)}", *told])
+    undone = [directions.without(one, Direction.SAFE, undo=True) for one in Dependency]
+    rows.append(["a safe undo; a risky one as any risky action", *undone])
+    meanings = [[f"*{one}*", one.meaning, directions.NEEDED[one]] for one in Dependency]
+    return table(["direction", *Dependency], rows) + "\n" + table(["", "what it is", "needed"], meanings)
+
+
 def refusals_table() -> str:
     """Every refusal, who gives it, and its sentence."""
     givers: dict[Refusal, list[str]] = {refusal: [] for refusal in Refusal}
@@ -383,7 +410,11 @@ def refusals_table() -> str:
     return table(["refusal", "what it says", "who gives it"], rows)
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"guards": guards_table, "refusals": refusals_table}
+PARTS: Mapping[str, Callable[[], str]] = {
+    "guards": guards_table,
+    "directions": directions_table,
+    "refusals": refusals_table,
+}
 PAGES = ("docs/guards.md", "docs/operations.md")
 
 

@@ -73,6 +73,7 @@ def _measure(result: Result) -> None:
     try:
         metrics.flush_metrics()
     except (OSError, ValueError) as error:
+        metrics.clear_metrics()  # they would be counted again with those of the next request
         logger.error("metrics not written", cause=str(error))
 
 
