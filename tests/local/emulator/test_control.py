@@ -19,6 +19,9 @@ from tests.local.emulator.account import Account
 
 pytestmark = pytest.mark.local
 
+AS_MAKE = {**os.environ, "PYTHONPATH": str(REPOSITORY / "layers" / "build")}
+"""The Makefile starts what is under `local` so: its environments are built by the package that builds .venv."""
+
 SLEEPER = "import os, time\ndef handler(event, context):\n    time.sleep(event['seconds'])\n    return os.getpid()\n"
 
 
@@ -76,7 +79,9 @@ def test_emulator_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         "import time; from pathlib import Path; from local.emulator.control import Emulator\n"
         f"print(Emulator.start(None, Path({str(tmp_path)!r})).pid, flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", start], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as starter:
+    with subprocess.Popen(
+        [sys.executable, "-c", start], cwd=REPOSITORY, env=AS_MAKE, stdout=subprocess.PIPE, text=True
+    ) as starter:
         assert starter.stdout is not None
         emulator = int(starter.stdout.readline())
 
@@ -90,7 +95,9 @@ def test_detached_emulator_outlives_its_starter_and_is_stopped_by_another(tmp_pa
         "from pathlib import Path; from local.emulator.control import Emulator\n"
         f"print(Emulator.start(None, Path({str(tmp_path)!r}), detached=True).endpoint)"
     )
-    done = subprocess.run([sys.executable, "-c", start], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", start], cwd=REPOSITORY, env=AS_MAKE, capture_output=True, text=True, check=True
+    )
 
     found = Emulator.attach(tmp_path)
 
