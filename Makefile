@@ -13,6 +13,7 @@ KEEP ?=
 BIN := .venv/bin
 BUILD := PYTHONPATH=layers/build $(BIN)/python -m selfheal_build
 LOCAL := PYTHONPATH=layers/build $(BIN)/python -m local
+REPLAY := PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m local.replay
 PAGES := PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.pages
 TYPED := $(wildcard layers/selfheal/selfheal layers/build/selfheal_build functions local tests)
 
@@ -31,11 +32,11 @@ help: ## List the targets
 	echo "  PORT=4566          where the local stack listens on 127.0.0.1 (up, demo, invoke)"
 	echo "  KEEP=1             leave the local stack up after the demo"
 	echo "  FN=… EVENT=…       what to invoke and with which file (default: events/<the folder of FN>.json)"
-	echo "  ARGS=…             passed on: to pytest (test), sam (build, deploy), the program (demo, up, invoke, validate)"
 	echo "  WHAT=risky SYSTEM=* MINUTES=60 REASON=… WHO=…  what is paused, for how long, why and by whom (pause, resume)"
 	echo "  FILE=… or DAYS=7 ALARM=…  what to replay: a file of alarm events, or the history of alarms"
 	echo "  MODE=auto ASSUME=suggested OBSERVE=1 ON=local  replay under this MaxMode, with no step done, looking at resources"
 	echo "                     as they are now, on the local stack"
+	echo "  ARGS=…             passed on: to pytest (test), sam (build, deploy), the program (demo, up, invoke, validate)"
 	echo "  SELFHEAL_PYTHON313=…  a Python 3.13 that compiles the layers' bytecode (build, deploy)"
 	echo "  SELFHEAL_LOCAL_BYTECODE=1  bytecode for the Python of .venv as well (build; for the local stack)"
 
@@ -93,7 +94,6 @@ invoke: setup ## Invoke one function on the local stack: make invoke FN=RollBack
 	$(if $(FN),,echo "error: which one? make invoke FN=RollBackAlias [EVENT=events/….json]" >&2; exit 1)
 	$(LOCAL).invoke $(FN) $(EVENT) $(ARGS)
 
-deploy: setup ## Build and deploy to AWS with the settings of samconfig.toml
 replay: setup ## What would it have done? Alarm history, or FILE=…, through the same code; changes nothing
 	$(REPLAY) $(if $(FILE),--file "$(FILE)") $(if $(DAYS),--days "$(DAYS)") $(if $(ALARM),--alarm "$(ALARM)") \
 	  $(if $(MODE),--mode "$(MODE)") $(if $(ASSUME),--assume "$(ASSUME)") $(if $(OBSERVE),--observe) \
@@ -114,6 +114,7 @@ resume: setup ## End a pause on the local stack before its time: make resume [SY
 scorecard: setup ## What each response would have done on the local stack, and whether it was needed
 	$(LOCAL).scorecard
 
+deploy: setup ## Build and deploy to AWS with the settings of samconfig.toml
 	$(MAKE) --no-print-directory build ARGS=
 	$(BIN)/sam deploy $(ARGS)
 

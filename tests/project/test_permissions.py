@@ -33,7 +33,7 @@ def _statements(template: Mapping[str, Any], folder: str, functions: Mapping[str
 
 
 def _actions(statement: Mapping[str, Any]) -> set[str]:
-    actions = statement["Action"]
+    actions = statement.get("Action", [])  # a Deny may say NotAction
     return {actions} if isinstance(actions, str) else set(actions)
 
 
@@ -98,3 +98,21 @@ def test_lambda_patterns_have_their_qualified_twin(template: Mapping[str, Any], 
                 protected = "ProtectedFunctions" in str(resource)
 
                 assert not protected or ":*" in str(resource), (folder, statement["Sid"])
+
+
+def test_the_role_of_a_replay_can_change_nothing(functions: Mapping[str, Any]) -> None:
+    """Its one policy denies whatever is not a read of alarms or its own log."""
+    (policy,) = functions["replay"]["Policies"]
+    (allow, deny) = policy["Statement"]
+
+    assert all(action.split(":")[1].startswith("Describe") for action in _actions(allow))
+    assert (deny["Effect"], deny["Resource"]) == ("Deny", "*")
+    assert set(deny["NotAction"]) == _actions(allow) | {"logs:CreateLogStream", "logs:PutLogEvents"}
+
+
+def test_sam_gives_a_replay_no_queue_to_send_to(template: Mapping[str, Any]) -> None:
+    """It adds sqs:SendMessage to the role of every function that has the destination of the globals."""
+    replay = template["Resources"]["Replay"]
+
+    assert replay["IgnoreGlobals"] == ["EventInvokeConfig"]
+    assert "EventInvokeConfig" not in replay["Properties"]

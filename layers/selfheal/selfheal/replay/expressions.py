@@ -98,6 +98,10 @@ def _compared(sign: str, left: Value | None, right: Value | None) -> bool:
     return _COMPARE[sign](one, other) if kind == other_kind else sign == "<>"
 
 
+def _begins(value: Value | None, prefix: Value | None) -> bool:
+    return value is not None and prefix is not None and str(value.get("S")).startswith(prefix["S"])
+
+
 def _nothing(scope: Scope) -> None:  # noqa: ARG001 - an operand like the others
     return None
 
@@ -189,9 +193,7 @@ class _Parser:
         if name == "attribute_not_exists" and not second:
             return lambda scope: scope.value(first) is None
         if name == "begins_with" and second:
-            return lambda scope: str((scope.value(first) or {}).get("S", "\0")).startswith(
-                str((scope.value(second) or {})["S"])
-            )
+            return lambda scope: _begins(scope.value(first), scope.value(second))
         raise self._unknown()
 
     def _comparison(self, left: str) -> Test:
