@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from selfheal import incident_store
+from selfheal import incident_store, record
 from selfheal.alarm import Alarm
 from selfheal.errors import LedgerUnavailable
 from selfheal.incident import Phase, Status
 from selfheal.ledger import Ledger
 from selfheal.refusal import Refusal
-from selfheal.request import MAX_HOPS
+from selfheal.request import MAX_HOPS, read_request, refused
 from selfheal.words import Outcome, ResponseMode
 
 from functions.respond import app
@@ -499,6 +499,35 @@ def test_an_outcome_event_advances_its_incident(function: Any, scene: Scene) -> 
     assert function(outcome_event)["decisions"][0]["decision"] == "advanced"
     by_hand = {**outcome_event, "detail": {**detail, "incident": None}}
     assert function(by_hand)["decisions"][0]["decision"] == "by_hand"
+
+
+def test_an_answer_says_when_what_held_it_back_is_over(function: Any, scene: Scene) -> None:
+    function(event("respond"))
+    request, until = scene.requests[0], scene.at + 3_000.5
+    said = {"outcome": "refused", "reason": "maintenance", "detail": "", "until": until, "hops": 0}
+    function({"source": "selfheal", "detail-type": "Action Outcome", "detail": {**request, **said}})
+
+    assert scene.incident.steps[0].retry_at == until
+
+
+def test_the_clock_reads_in_the_record_when_what_held_it_back_is_over(scene: Scene) -> None:
+    scene.takes(alarm())
+    (halt, disable), until = scene.requests, scene.at + 3_000.5
+    request = read_request(halt, ("halt_trading",), "id")
+    met = record.claim(scene.seen, request, scene.at, 120)
+    said = refused(request, Refusal.MAINTENANCE, until=until)
+    record.finish(scene.seen, request, met.run_id, said, scene.at)
+    scene.shows("ALARM", RED_AT.timestamp())
+    scene.tick(61)
+
+    assert disable["action"] == "disable_schedule"
+    assert scene.incident.steps[0].retry_at == until
+
+
+def test_every_request_names_its_response(scene: Scene) -> None:
+    scene.takes(alarm())
+
+    assert {request["response"] for request in scene.requests} == {"trading lambda failing"}
 
 
 def test_what_is_not_recorded_fails_so_that_lambda_delivers_it_again(function: Any, scene: Scene) -> None:

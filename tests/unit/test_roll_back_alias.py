@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
-from selfheal.action import Action, AlreadyDone, Change, Decision, Decline
+from selfheal.action import DEPLOYED_AT, Action, AlreadyDone, Change, Decision, Decline
 from selfheal.clients import client
 from selfheal.errors import ChangedMeanwhile, NotApplied, Refused, TargetForbidden, TargetNotFound, Unreadable
 from selfheal.refusal import Refusal
@@ -243,6 +243,32 @@ def test_the_list_is_read_to_its_end_and_sorted_as_numbers(aws: Stubber) -> None
     aws.add_response("list_versions_by_function", {"Versions": rest}, {**listing, "Marker": "m"})
 
     assert planned(RollBackAlias(), ROLL).after == {"version": "9", "weights": {}}
+
+
+@pytest.mark.parametrize(
+    ("told", "made"),
+    [
+        ("2026-01-31T09:35:00.000+0000", 1_769_852_100.0),
+        ("2026-01-31T10:35:00.500+01:00", 1_769_852_100.5),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_the_list_tells_when_the_current_version_was_made(aws: Stubber, told: str | None, made: float | None) -> None:
+    """What the guard of the deployment's age asks for; no call more."""
+    aws.add_response("get_alias", alias("12"), GET)
+    current = version("12") if told is None else version("12", LastModified=told)
+    older = version("11", LastModified="2020-01-01T00:00:00.000+0000")
+    aws.add_response("list_versions_by_function", {"Versions": [current, older]})
+
+    assert planned(RollBackAlias(), ROLL).facts == {DEPLOYED_AT: made}
+
+
+def test_without_a_list_nothing_is_known_of_the_deployment() -> None:
+    decision = RollBackAlias().decide(state("7", weights={"8": 0.1}), ROLL)
+
+    assert isinstance(decision, Change)
+    assert decision.facts == {DEPLOYED_AT: None}
 
 
 SECRET = {"Variables": {"API_KEY": "correct-horse"}}

@@ -62,9 +62,9 @@ def take(incident: Incident, finished: Finished, now: float) -> Incident:
         reason=finished.reason,
         detail=detail,
     )
-    if step.number < 0:
-        return incident.with_step(answered)
     refused = finished.reason if finished.outcome is Outcome.REFUSED else ""
+    if step.number < 0:
+        return _probed(incident.with_step(answered), refused, finished.until, now)
     if refused in HELD_BACK:
         return _hold(incident, answered, finished.until, now)
     if refused == Refusal.NOT_RED and step.stage is not Stage.RECOVER:
@@ -77,13 +77,30 @@ def take(incident: Incident, finished: Finished, now: float) -> Incident:
     return incident
 
 
+def _probed(incident: Incident, refused: str, until: float | None, now: float) -> Incident:
+    """A probe that was refused for a time is asked again when that is over; until then nothing is judged."""
+    if refused not in HELD_BACK or until is None or incident.phase is not Phase.SETTLE:
+        return incident
+    again_at = _not_before(until, now)
+    return replace(_waits_for(incident, refused, again_at), settle_until=max(incident.settle_until or 0.0, again_at))
+
+
+def _not_before(until: float, now: float) -> float:
+    return min(max(until, now + 1.0), now + HELD_AT_MOST_S)
+
+
+def _waits_for(incident: Incident, refused: str, until: float) -> Incident:
+    """Time to escalate does not run in a maintenance window: at its end the incident has all its time."""
+    if refused != Refusal.MAINTENANCE:
+        return incident
+    return replace(incident, began_at=max(incident.began_at or 0.0, until))
+
+
 def _hold(incident: Incident, step: StepRun, until: float | None, now: float) -> Incident:
-    """Time to escalate does not run while a maintenance window holds it: at its end the step has all its time."""
     retry_at = now + min(RETRY_AFTER_S * step.tries, RETRY_AT_LEAST_EVERY_S)
     if until is not None:
-        retry_at = min(max(until, now + 1.0), now + HELD_AT_MOST_S)
-    if step.reason == Refusal.MAINTENANCE:
-        incident = replace(incident, began_at=max(incident.began_at or 0.0, retry_at))
+        retry_at = _not_before(until, now)
+    incident = _waits_for(incident, step.reason, retry_at)
     held = replace(step, status=Status.HELD, done_at=None, retry_at=retry_at)
     incident = replace(incident.with_step(held), held=_in_words(step)[:MAX_TEXT])
     if not incident.is_red or step.stage is Stage.RECOVER or step.reason == Refusal.TAKEN_OVER:
