@@ -402,6 +402,7 @@ class Stage:
         last = {"lastSuccessfulDeployment": {"deploymentId": "d-good"}}
         allowed = {"EvaluationResults": [{"EvalActionName": "sqs:SendMessage", "EvalDecision": "allowed"}]}
         return {
+            "cloudwatch.list_alarm_mute_rules": lambda asked: {"AlarmMuteRuleSummaries": []},
             "iam.simulate_principal_policy": lambda asked: allowed,
             "codedeploy.list_deployments": lambda asked: {
                 "deployments": found(asked["deploymentGroupName"], asked["includeOnlyStatuses"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -78,7 +80,7 @@ class Wire(Faults):
                 "source": entry["Source"],
                 "detail-type": entry["DetailType"],
                 "detail": json.loads(entry["Detail"]),
-                "time": "2026-11-20T09:00:00Z",
+                "time": datetime.fromtimestamp(time.time(), UTC).isoformat(),
             }
             for body in bodies
             for entry in body["Entries"]

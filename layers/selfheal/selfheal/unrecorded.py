@@ -90,8 +90,13 @@ def read(body: str) -> Unrecorded:
         detail = event["detail"]
         sent = detail["evidence"]["request"]
         request = read_request(sent, (sent["action"],), detail["action_id"])
-        return Unrecorded(request, record.read_result(detail), datetime.fromisoformat(event["time"]).timestamp())
-    except (ValueError, KeyError, TypeError) as error:
+        evidence = dict(detail["evidence"])
+        del evidence["request"]
+        # under another name: an answer from the record must not come into the queue again
+        evidence["recorded_afterwards"] = evidence.pop("not_recorded")
+        result = replace(record.read_result(detail), evidence=evidence)
+        return Unrecorded(request, result, datetime.fromisoformat(event["time"]).timestamp())
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(Refusal.NOT_A_REQUEST, f"no outcome that was left unrecorded: {error!r}") from error
 
 
