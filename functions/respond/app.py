@@ -48,6 +48,8 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     if isinstance(event, Mapping) and event.get("clock") == "tick":
         ticked = tick(respond)
         metrics.add_metric(name="Heartbeat", unit=MetricUnit.Count, value=1)  # a tick that was finished, not begun
+        if "passed" in (drill := ticked["rounds"].get("drill", {})):
+            metrics.add_metric(name="DrillPassed", unit=MetricUnit.Count, value=drill["passed"])
         return _answer(ticked)
     if (answered := _read_outcome(event)) is not None:
         metrics.add_metric(name="OutcomesReceived", unit=MetricUnit.Count, value=1)

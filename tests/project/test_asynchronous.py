@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from selfheal import drills
+
 MAX_AGE_S = 900
+WEEK_S = 604_800
 
 
 def _events(template: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -71,3 +74,25 @@ def test_all_three_ways_in_lead_to_respond(template: Mapping[str, Any]) -> None:
     assert topics == ["Respond"]
     assert direct["Principal"] == "lambda.alarms.cloudwatch.amazonaws.com"
     assert direct["FunctionName"] == {"Ref": "Respond"}
+
+
+def test_a_drill_that_failed_or_did_not_happen_is_an_alarm(template: Mapping[str, Any]) -> None:
+    drill = template["Resources"]["DrillAlarm"]["Properties"]
+    weekly = [schedule for owner, schedule in _events(template, "ScheduleV2") if owner == "Drill"]
+
+    assert (drill["MetricName"], drill["Statistic"], drill["TreatMissingData"]) == (
+        "DrillPassed",
+        "Minimum",
+        "breaching",
+    )
+    assert drill["Period"] * drill["EvaluationPeriods"] <= WEEK_S, "CloudWatch looks back no further"
+    assert drill["Period"] > drills.WATCH_EVERY_S, "each period has a datapoint"
+    assert [schedule["ScheduleExpression"].startswith("cron(") for schedule in weekly] == [True]
+    assert drills.STALE_AFTER_S > WEEK_S
+
+
+def test_a_drill_is_told_by_the_topic_that_people_get(template: Mapping[str, Any]) -> None:
+    subscription = template["Resources"]["DrillSubscription"]["Properties"]
+
+    assert subscription["TopicArn"] == {"Ref": "PeopleTopic"}
+    assert subscription["FilterPolicy"] == {"what": ["drill"]}

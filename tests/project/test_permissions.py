@@ -79,7 +79,8 @@ def test_a_wildcard_resource_explains_itself(
 def test_whoever_changes_something_is_kept_off_selfheal_itself(
     template: Mapping[str, Any], functions: Mapping[str, Any]
 ) -> None:
-    denied = _actions(template["Resources"]["HandsOffPolicy"]["Properties"]["PolicyDocument"]["Statement"][0])
+    statements = template["Resources"]["HandsOffPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    denied = {action for statement in statements for action in _actions(statement)}
     for folder in FOLDERS:
         if not actions_of(folder) or folder in {"undo", "approve"}:  # these start selfheal's own functions
             continue
@@ -87,6 +88,28 @@ def test_whoever_changes_something_is_kept_off_selfheal_itself(
         has_policy = {"Ref": "HandsOffPolicy"} in functions[folder]["Policies"]
 
         assert has_policy or not mutating, f"{folder} may {mutating} on selfheal's own resources"
+
+
+def test_the_drills_flag_is_the_only_thing_of_its_own_that_an_action_may_write(
+    template: Mapping[str, Any], functions: Mapping[str, Any]
+) -> None:
+    resources = template["Resources"]
+    named = "parameter/${AWS::StackName}/drill/trading_enabled"
+    statements = resources["HandsOffPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    excepting = [statement for statement in statements if "Condition" in statement]
+    tagged = [name for name, one in resources.items() if "selfheal-drill" in str(one.get("Properties", {}).get("Tags"))]
+    writers = {
+        folder
+        for folder in FOLDERS
+        for statement in _statements(template, folder, functions)
+        if statement["Effect"] == "Allow" and named in str(statement["Resource"])
+    }
+
+    assert [_actions(statement) for statement in excepting] == [{"ssm:PutParameter"}]
+    assert excepting[0]["Condition"] == {"StringNotEquals": {"aws:ResourceTag/selfheal-drill": "true"}}
+    assert tagged == ["DrillFlag"]
+    assert resources["DrillFlag"]["Properties"]["Name"] == {"Fn::Sub": "/${AWS::StackName}/drill/trading_enabled"}
+    assert writers == {"drill", "switch_trading"}
 
 
 def test_lambda_patterns_have_their_qualified_twin(template: Mapping[str, Any], functions: Mapping[str, Any]) -> None:

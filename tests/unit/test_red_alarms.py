@@ -194,7 +194,7 @@ def test_what_watches_selfheal_and_what_scales_is_none_of_its_business(
 def test_what_can_not_be_read_is_read_at_the_next_tick(scene: Scene) -> None:
     scene.shows("ALARM", RED)
     scene.cloudwatch_down = True
-    assert scene.tick(LATER)["rounds"] == {"red_alarms": {"failed": "cloudwatch cannot be read: it is down"}}
+    assert scene.tick(LATER)["rounds"]["red_alarms"] == {"failed": "cloudwatch cannot be read: it is down"}
     scene.cloudwatch_down = False
     assert found(scene.tick(60)) == ["opened"]
 

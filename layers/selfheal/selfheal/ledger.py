@@ -21,6 +21,7 @@
     STORM                  <incident>    a system went red, and when
     SWEEP                  <system>|<name>  until when its moments have been swept
     SCORE                  <system>|<response>     counters of its closed incidents
+    DRILL                  LAST, RUN     how the last drill went, and whether one is running
     CLOCK                  <name>        when a round of the clock was last done
     RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident
     MESSAGE#<queue>#<id>   MESSAGE       what became of one dead letter; claimed before it is sent

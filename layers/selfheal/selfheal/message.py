@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from selfheal import notices, outcome
+from selfheal import drills, notices, outcome
 from selfheal.approvals import approval_id
 from selfheal.incident import Incident, Status, StepRun, read_incident
 from selfheal.words import Outcome
@@ -111,7 +111,8 @@ def _by_hand(detail: Mapping[str, Any]) -> Message | None:
     who, action, result = detail.get("requested_by"), detail.get("action"), detail.get("outcome")
     by_itself = detail.get("incident") and not who
     quiet = detail.get("direction") == "read" and action not in _DECISIONS
-    if by_itself or quiet or result in _NO_NEWS:
+    drill = detail.get("system") == drills.SYSTEM  # it tells of itself, once
+    if by_itself or quiet or drill or result in _NO_NEWS:
         return None
     lines = [
         f"{action} by {who or 'somebody'}: {result} {detail.get('reason') or ''}".rstrip(),

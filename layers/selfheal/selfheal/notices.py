@@ -27,7 +27,27 @@ def of(detail: Mapping[str, Any], stack: str) -> Notice | None:
         return _reminder(detail, stack)
     if what == "pause_ended":
         return _pause_ended(detail["pause"])
+    if what == "drill":
+        return _drill(detail)
     return None
+
+
+def _drill(detail: Mapping[str, Any]) -> Notice:
+    checks = detail["checks"]
+    failed = [check["name"] for check in checks if not check["held"]]
+    told = f"{', '.join(failed)} did NOT hold" if failed else f"all {len(checks)} held"
+    lines = (
+        f"[drill] selfheal tried its guards: {told}",
+        "This is a drill, on a flag that only selfheal has. That you read it proves that you would be told.",
+        "",
+        *(f"- {check['name']}: {'held' if check['held'] else 'DID NOT HOLD'}: {check['seen']}" for check in checks),
+        "",
+        "Next: see docs/operations.md, `DrillAlarm`; do not let risky actions run until it passes"
+        if failed
+        else "Next: nothing",
+        f"Drill: {detail['run']}",
+    )
+    return Notice(lines, "drill", "P1" if failed else "P4")
 
 
 def _reminder(detail: Mapping[str, Any], stack: str) -> Notice:

@@ -46,9 +46,14 @@ def ask_for_plan(event: dict[str, Any]) -> dict[str, Any]:
     where = names.get(entry.function)
     if where is None:
         raise Misconfigured(f"nothing names the function {entry.function}")
-    what = f"the plan of {event['action']} by {where}"
+    return ask(where, event, PLAN_WITHIN_S)
+
+
+def ask(function: str, event: dict[str, Any], within_s: int) -> dict[str, Any]:
+    """What a function answers, waited for. Raises the selfheal error of what AWS answered, Unreadable if it failed."""
+    what = f"the answer of {function}"
     try:
-        answered = client_once("lambda", PLAN_WITHIN_S).invoke(FunctionName=where, Payload=json.dumps(event))
+        answered = client_once("lambda", within_s).invoke(FunctionName=function, Payload=json.dumps(event))
         answer = json.loads(answered["Payload"].read())
     except AwsError as error:
         translate(error, what)
