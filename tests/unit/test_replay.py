@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,6 +80,14 @@ def test_a_busy_day_is_decided_as_it_is_written_down(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == GOLDEN.read_text(), f"the decisions are other ones; if that is right: {AGAIN}"
 
 
+def test_the_page_about_it_shows_lines_of_that_day() -> None:
+    page = (ROOT / "docs" / "replay.md").read_text()
+    shown = re.findall(r"^  \d{4}-.*$", page, re.MULTILINE)
+
+    assert shown
+    assert set(shown) <= set(GOLDEN.read_text().splitlines())
+
+
 def test_the_same_history_gives_the_same_lines_and_its_order_in_the_file_does_not_matter() -> None:
     events = [told("eventbridge-metric-ok"), told("eventbridge-metric-alarm"), told("sns-metric-alarm")]
 
@@ -138,6 +147,16 @@ def test_what_is_halted_and_not_resumed_needs_no_halt() -> None:
 
     assert [decision for what, decision in decided(story) if "halt_trading" in what] == ["would act", "nothing to do"]
     assert [decision for what, decision in decided(story) if "roll_back" in what] == ["would act", "would act"]
+
+
+def test_who_cannot_wait_is_told_how_far_it_came() -> None:
+    answers = iter([False] * 5 + [True])
+
+    story = played(told("eventbridge-metric-alarm"), out_of_time=lambda: next(answers))
+
+    assert story.stopped_at is not None
+    assert story.stopped_at >= story.rows[-1].at
+    assert "ran out of time at 2026-11-20" in table.lines(story, [])[-1][1]
 
 
 # -- nothing is written -------------------------------------------------------------------------------------------
@@ -473,6 +492,8 @@ def test_the_function_takes_events_as_well_and_cuts_a_long_answer(monkeypatch: p
 
     assert len(answer["decisions"]) == 2
     assert answer["decisions_left_out"] > 0
+    hurried: Any = FakeLambdaContext(invoked_function_arn=CONTEXT.invoked_function_arn, remaining_ms=10_000)
+    assert app.lambda_handler({"events": [told("eventbridge-metric-alarm")]}, hurried)["decisions"] == []
 
 
 @pytest.mark.usefixtures("_compiled")

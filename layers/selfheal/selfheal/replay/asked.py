@@ -107,6 +107,7 @@ def carry_out(
     *,
     actions: Callable[[str], type[Action]] | None = None,
     read: Client | None = None,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> Story:
     """Replay what was asked for. `max_mode` is the stack's own; `actions` and `read` are for `observe`.
 
@@ -129,6 +130,7 @@ def carry_out(
         actions=actions if asked.observe else None,
         read=read if asked.observe else None,
         until=now.astimezone(UTC).timestamp() if asked.events is None else None,
+        out_of_time=out_of_time,
     )
     return replay(history.deliveries(events, home), plan, descriptions.values())
 

@@ -57,6 +57,8 @@ class Plan:
     actions: Callable[[str], type[Action]] | None = None
     read: Client | None = None
     until: float | None = None
+    out_of_time: Callable[[], bool] = lambda: False
+    """Whoever asked can't wait any longer: the replay stops where it is, and says so."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Story:
     incidents: list[Incident] = field(default_factory=list)
     alarms: int = 0
     until: float = 0.0
+    stopped_at: float | None = None
+    """Where it ran out of time; what would have come after that is not told."""
 
 
 def replay(deliveries: list[Delivery], plan: Plan, descriptions: Iterable[dict[str, Any]] = ()) -> Story:
@@ -151,6 +155,9 @@ class _Replay:
     def play(self) -> Story:
         """Until nothing is left, or time is over."""
         while self._later and self._later[0][0] <= self._story.until:
+            if self._plan.out_of_time():
+                self._story.stopped_at = self._later[0][0]
+                break
             self._time.at, _, happens = heapq.heappop(self._later)
             happens()
             self._take_news()

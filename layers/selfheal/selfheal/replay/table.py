@@ -23,6 +23,9 @@ def lines(story: Story, assumptions: list[str]) -> list[Line]:
     told.append(("heading", "Incidents"))
     told += [("total", f"  #{number} {line}") for number, line in enumerate(map(_summary, story.incidents), 1)]
     told.append(("total", f"  {_totals(story)}"))
+    if story.stopped_at is not None:
+        stopped = f"  It ran out of time at {_time(story.stopped_at)} of the past: ask for fewer days or alarms"
+        told.append(("total", stopped))
     return told
 
 
