@@ -30,7 +30,7 @@ from selfheal.ledger import Ledger
 from selfheal.runbook import FORMAT_VERSION
 from selfheal.words import Stage as StageOf
 
-from tests.unit.conftest import FakeLambdaContext
+from tests.unit.conftest import ACCOUNT, FakeLambdaContext
 from tests.unit.dead_letters import FUNCTION, QUEUE_ARN, SOURCE_ARN, Account, account, by_lambda
 from tests.unit.dead_letters import QUEUE as DLQ
 from tests.unit.dead_letters import SOURCE as SOURCE_QUEUE
@@ -85,10 +85,10 @@ class Stage:
 
     # -- moves ----------------------------------------------------------------------------------------------------
 
-    def play(self, name: str) -> Play:
+    def play(self, name: str, *more: str) -> Play:
         """A fresh one."""
         self.number += 1
-        play: Play = getattr(self, name)(self.number)
+        play: Play = getattr(self, name)(self.number, *more)
         self.wire.again()
         return play
 
@@ -227,6 +227,14 @@ class Stage:
     def enable_rules(self, number: int) -> Play:
         return self._rules(number, "enable_rules", "ENABLED", {})
 
+    def disable_rules_with_cloudtrail(self, number: int) -> Play:
+        """Only PutRule brings that state back."""
+        play = self._rules(number, "disable_rules", "DISABLED", self.by_an_alarm)
+        state = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+        bus = play.target["bus"]
+        client("events").put_rule(Name="r-a", EventBusName=bus, State=state, EventPattern='{"source": ["shop"]}')
+        return play
+
     def disable_rules_with_a_prefix(self, number: int) -> Play:
         return self._rules(number, "disable_rules", "DISABLED", self.by_an_alarm, names="ac")
 
@@ -319,9 +327,9 @@ class Stage:
         target = {"system": f"s{number}"}
         return Play(number, "check_health", target, lambda: None, None, more={"options": {"checks": checks}})
 
-    def undo(self, number: int) -> Play:
+    def undo(self, number: int, of: str = "halt_trading") -> Play:
         doc = {
-            "action": "halt_trading", "action_id": f"halt-{number}", "function": "switch_trading",
+            "action": of, "action_id": f"halt-{number}", "function": ACTIONS[of].function,
             "target": {"parameter": f"/shop/{number}/enabled"}, "incident": None, "system": "shop",
             "before": {"value": "true"}, "after": {"value": "false"}, "summary": "halted", "at": 1.0,
         }  # fmt: skip
@@ -329,14 +337,16 @@ class Stage:
         target = {"incident": "-", "action_id": f"halt-{number}"}
         return Play(number, "undo", target, lambda: None, None, ("lambda.invoke",), None, {"requested_by": "ann"})
 
-    def approve(self, number: int) -> Play:
-        return self._decision(number, "approve", "approved", ("lambda.invoke",))
+    def approve(self, number: int, step: str = "resume_trading!") -> Play:
+        return self._decision(number, "approve", "approved", ("lambda.invoke",), step)
 
     def deny(self, number: int) -> Play:
         return self._decision(number, "deny", "denied", ())
 
-    def _decision(self, number: int, action: str, done: str, effects: tuple[str, ...]) -> Play:
-        one = self._incident(number)
+    def _decision(
+        self, number: int, action: str, done: str, effects: tuple[str, ...], step: str = "resume_trading!"
+    ) -> Play:
+        one = self._incident(number, step)
         (offer,) = one.of(StageOf.RECOVER)
         ledger = self.ledger
         ledger.write(approvals.waiting(one, offer, self.clock.now()))
@@ -346,8 +356,8 @@ class Stage:
             done, effects, None, {"requested_by": "ann"},
         )  # fmt: skip
 
-    def _incident(self, number: int) -> Any:
-        one = replace(incident(recover="resume_trading!"), id=f"demo-{number:08x}-1a")
+    def _incident(self, number: int, step: str = "resume_trading!") -> Any:
+        one = replace(incident(recover=step), id=f"demo-{number:08x}-1a")
         committed = incident_store.commit(self.ledger, one, self.clock.now())
         assert committed is not None
         return committed
@@ -416,7 +426,9 @@ class Stage:
         }
 
 
-PLAYS = (*(name for name in ACTIONS if hasattr(Stage, name)), "disable_a_group", "disable_rules_with_a_prefix")
+VARIANTS = {"disable_a_group": "disable_schedule", "disable_rules_with_a_prefix": "disable_rules"}
+"""A further play of an action: on several resources at once."""
+PLAYS = (*(name for name in ACTIONS if hasattr(Stage, name)), *VARIANTS)
 """The method of each play."""
 
 
@@ -426,7 +438,9 @@ def stage(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Stage]:
     wire, clock = Wire(), Clock()
     runbooks = folder / "runbooks.json"
     runbooks.write_text(json.dumps({"version": FORMAT_VERSION, "systems": []}))
-    started = dict.fromkeys({entry.function for entry in ACTIONS.values()}, FUNCTION)
+    paced = {entry.function for entry in ACTIONS.values() if entry.paced}
+    queue = f"https://sqs.eu-central-1.amazonaws.com/{ACCOUNT}/paced"
+    started = {entry.function: queue if entry.function in paced else FUNCTION for entry in ACTIONS.values()}
     settings = {"MAX_MODE": "auto", "RUNBOOKS_PATH": str(runbooks), "ACTION_FUNCTIONS": json.dumps(started)}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -439,7 +453,8 @@ def stage(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Stage]:
     monkeypatch.setattr(timing, "time", SimpleNamespace(time=clock.now, monotonic=clock.now, sleep=clock.advance))
     with wire.connected(), account(monkeypatch) as here:
         made = Stage(here, wire, clock)
-        here.sqs.create_queue(QueueName="empty")
+        for queue_name in ("empty", "paced"):
+            here.sqs.create_queue(QueueName=queue_name)
         client("sns").create_topic(Name="people")
         client("events").put_rule(Name="rule", EventBusName="selfheal", EventPattern='{"source": ["shop"]}')
         wire.answers = made.beyond_moto()
