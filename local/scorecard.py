@@ -14,7 +14,7 @@ def main() -> int:
     if code:
         return code
     answer = json.loads(answered)
-    print(answer.get("table") or json.dumps(answer, indent=2))
+    print(f"\n{answer.get('table') or json.dumps(answer, indent=2)}")
     return 0 if "table" in answer else 1
 
 
