@@ -104,7 +104,7 @@ def _batch(by_name: Mapping[str, type[Action]], event: Mapping[str, Any], contex
     for record in event["Records"]:
         try:
             body = json.loads(record["body"])
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, a number without end, nested without end
             body = record["body"]
         _one(by_name, body, context, record["messageId"])
     return {"batchItemFailures": []}

@@ -125,7 +125,7 @@ def read_request(event: object, action_names: tuple[str, ...], default_id: str) 
         origin=_word(event, "origin", Origin, Origin.HAND),
         not_after=_time(event, "not_after"),
         incident=_id(event, "incident", "") or None,
-        system=_text(event, "system", "", MAX_NAME_LENGTH) or None,
+        system=_id(event, "system", "", MAX_NAME_LENGTH) or None,
         response=_text(event, "response", "", MAX_NAME_LENGTH) or None,
         alarms=_alarms(event.get("alarms", ())),
         response_mode=_word(event, "response_mode", ResponseMode, ResponseMode.AUTO),
@@ -144,9 +144,9 @@ def _text(event: Mapping[str, Any], name: str, default: str, longest: int = 2048
     return value or default
 
 
-def _id(event: Mapping[str, Any], name: str, default: str) -> str:
+def _id(event: Mapping[str, Any], name: str, default: str, longest: int = MAX_ID_LENGTH) -> str:
     """A text that becomes part of a key in the ledger, which holds 1024 bytes."""
-    value = _text(event, name, default, MAX_ID_LENGTH)
+    value = _text(event, name, default, longest)
     if not (value.isascii() and value.isprintable()):
         raise Refused(Refusal.NOT_A_REQUEST, f"{name} must consist of printable ASCII characters")
     return value
