@@ -345,11 +345,15 @@ def test_a_place_that_others_take_again_and_again_is_not_waited_for(monkeypatch:
     assert "took places 10 times in a row" in result.detail
 
 
-def test_a_place_of_a_clock_that_was_ahead_does_not_last_longer(shop: Shop) -> None:
-    ahead = {f"other-{number}": START + 50 * HOUR for number in range(3)}
-    shop.ledger.write(table.put("RATE", response_key(SHOP, WEB), {"taken": ahead}, revision=1))
+def test_a_clock_that_is_ahead_frees_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop(monkeypatch, per_hour=1, per_day=1)
+    assert shop.acts("inc-1").outcome is Outcome.ACTED
+    shop.clock.at = START + 24 * HOUR + 60
+    assert shop.acts("inc-2").outcome is Outcome.ACTED
+    shop.clock.at = START + 24 * HOUR - 60
 
-    assert shop.acts("inc-1").until == START + HOUR
+    assert shop.acts("inc-3").reason == Refusal.RATE_LIMIT
+    assert shop.acts("inc-1", number=2).outcome is Outcome.ACTED, "its place is not over by this clock"
 
 
 # -- useless successes ----------------------------------------------------------------------------------------------

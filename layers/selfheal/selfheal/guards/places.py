@@ -16,6 +16,9 @@ from selfheal.action import Decline
 from selfheal.ledger import Item, Write
 from selfheal.refusal import Refusal
 
+SKEW_S = 300
+"""How far the clocks of two functions may be apart: so long is kept what is over for one of them."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -35,11 +38,10 @@ class Place:
 
     def full(self, item: Item | None, now: float) -> Decline | None:
         """No place is free, and `name` has none. `item` is the list as it was read."""
-        taken = self._taken(item, now)
-        if self.name in taken:
+        if self._has(item, now):
             return None
         for seconds, most in self.windows:
-            within = sorted(at for at in taken.values() if at > now - seconds)
+            within = sorted(at for at in _taken(item).values() if at > now - seconds)
             if len(within) >= most:
                 detail = f"{len(within)} {self.what} in {_span(seconds)}; at most {most}"
                 return Decline(self.refusal, detail, until=within[-most] + seconds)
@@ -47,9 +49,10 @@ class Place:
 
     def write(self, item: Item | None, now: float) -> Write | None:
         """The write that takes the place; None: `name` has it, and there is nothing to write."""
-        taken = self._taken(item, now)
-        if self.name in taken and not self.renews:
+        if self._has(item, now) and not self.renews:
             return None
+        recent = {name: at for name, at in _taken(item).items() if at > now - self._longest - SKEW_S}
+        mine = max(now, recent.get(self.name, now))
         revision = int((item or {}).get("revision", 0))
         condition, values = "attribute_not_exists(pk)", None
         if revision:
@@ -57,7 +60,7 @@ class Place:
         return table.put(
             self.pk,
             self.sk,
-            {"taken": {**taken, self.name: now}},
+            {"taken": {**recent, self.name: mine}},
             condition,
             values,
             revision=revision + 1,
@@ -68,11 +71,14 @@ class Place:
     def _longest(self) -> int:
         return max(seconds for seconds, _ in self.windows)
 
-    def _taken(self, item: Item | None, now: float) -> dict[str, float]:
-        """Who has a place since when. A time that lies ahead (another clock was wrong) counts as now."""
-        doc: Mapping[str, Any] = (item or {}).get("doc", {})
-        taken = {name: min(float(at), now) for name, at in doc.get("taken", {}).items()}
-        return {name: at for name, at in taken.items() if at > now - self._longest}
+    def _has(self, item: Item | None, now: float) -> bool:
+        return _taken(item).get(self.name, 0.0) > now - self._longest
+
+
+def _taken(item: Item | None) -> dict[str, float]:
+    """Who has a place, and since when."""
+    doc: Mapping[str, Any] = (item or {}).get("doc", {})
+    return {name: float(at) for name, at in doc.get("taken", {}).items()}
 
 
 def _span(seconds: int) -> str:
