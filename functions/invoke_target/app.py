@@ -53,6 +53,7 @@ class SmokeTest(Action):
     permissions = ("lambda:GetAlias", "lambda:InvokeFunction")
     reversible = False
     repeatable = False
+    changes_target = False
     verify_for_s = 0.0
 
     def __init__(self, remaining_s: float = 60.0) -> None:

@@ -90,6 +90,18 @@ def test_a_replay_waits_for_its_canary_and_is_finished_by_the_clock(
     assert (duplicate["outcome"], len(aws.invoked)) == (Outcome.ACTED, 2)
 
 
+def test_a_smoke_test_leaves_no_cooldown_behind_and_a_drain_does(aws: Account, lambda_context: Any) -> None:
+    """Else the probe of one incident would keep the next one from rolling the same alias back."""
+    aws.fill(by_lambda({"n": 1}))
+
+    answer(invoke_target, {**event("invoke_target"), "mode": "act", "action_id": "probe-1"}, lambda_context)
+    answer(drain_dlq, REPLAY, lambda_context)
+
+    items = client("dynamodb").scan(TableName="ledger")["Items"]
+    cooled = [item["pk"]["S"] for item in items if item["sk"]["S"] == "COOLDOWN"]
+    assert cooled == [f"TARGET#queue:{QUEUE}"]
+
+
 def test_a_smoke_test_is_invoked_once_for_one_action_id(aws: Account, lambda_context: Any) -> None:
     request = {**event("invoke_target"), "mode": "act", "action_id": "probe-1"}
     request["options"] = {"payload": {"status": "ok"}, "expect": {"status": "ok"}}

@@ -97,6 +97,9 @@ class Action(ABC):
     such an action ends inconclusive."""
     continues: ClassVar[bool] = False
     """Long work: while `verify` says not yet, a resumed run applies again (its own journal knows what is done)."""
+    changes_target: ClassVar[bool] = True
+    """False for what only uses the target (a smoke test): it leaves no cooldown behind, which would keep the next
+    incident from healing the same target."""
     compare_and_set: ClassVar[bool] = False
     """AWS itself refuses a stale write. Where it does not, the engine observes again under the lease."""
     verify_for_s: ClassVar[float] = 10.0

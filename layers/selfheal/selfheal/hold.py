@@ -169,7 +169,7 @@ class Hold:
 
     def _consequences(self, result: Result, now: float, *, called: bool, opens: bool) -> list[Write]:
         writes = []
-        if called and result.direction is not Direction.READ:
+        if called and self._action.changes_target and result.direction is not Direction.READ:
             writes.append(claim.cool_down(self._request, now))
         if opens:
             writes.append(changes.opened(self._request, result, now))
