@@ -95,7 +95,8 @@ def test_a_smoke_test_leaves_no_cooldown_behind_and_a_drain_does(aws: Account, l
     aws.fill(by_lambda({"n": 1}))
 
     answer(invoke_target, {**event("invoke_target"), "mode": "act", "action_id": "probe-1"}, lambda_context)
-    answer(drain_dlq, REPLAY, lambda_context)
+    drained = {**REPLAY, "action": "archive_dlq", "action_id": "incident-1.1.0", "options": {}}
+    answer(drain_dlq, drained, lambda_context)
 
     items = client("dynamodb").scan(TableName="ledger")["Items"]
     cooled = [item["pk"]["S"] for item in items if item["sk"]["S"] == "COOLDOWN"]
