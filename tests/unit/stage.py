@@ -122,6 +122,10 @@ class Stage:
                 return result
         raise AssertionError(f"{play.request} never ends: {result}")
 
+    def world(self, function_arn: str) -> World:
+        """The function's own, with the time of the stage."""
+        return replace(real.world(function_arn), now=self.clock.now, sleep=self.clock.advance)
+
     # -- what there is --------------------------------------------------------------------------------------------
 
     @property
@@ -445,14 +449,11 @@ def stage(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Stage]:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
 
-    def world(function_arn: str) -> World:
-        return replace(real.world(function_arn), now=clock.now, sleep=clock.advance)
-
-    monkeypatch.setattr(handler, "world", world)
     monkeypatch.setattr("time.time", clock.now)
     monkeypatch.setattr(timing, "time", SimpleNamespace(time=clock.now, monotonic=clock.now, sleep=clock.advance))
     with wire.connected(), account(monkeypatch) as here:
         made = Stage(here, wire, clock)
+        monkeypatch.setattr(handler, "world", made.world)
         for queue_name in ("empty", "paced"):
             here.sqs.create_queue(QueueName=queue_name)
         client("sns").create_topic(Name="people")

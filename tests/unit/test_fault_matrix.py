@@ -1,28 +1,35 @@
 """Every action, every AWS call that it makes, everything that can go wrong with a call; then the same id again.
 
 The calls are found by recording a clean run. Before each of them: the process dies, AWS throttles, denies, fails. After
-each: the process dies, or the answer is lost. What must hold at the end, whatever happened on the way: the resource is
-as it was or as it was to be, no effect happened twice, the record is finished, the target is free, and whatever was
-changed is listed with the image of the world before, also when the ledger did not hear of it at first.
+each: the process dies, or the answer is lost. A write may lose to somebody else's, a batch be carried out in part. What
+must hold at the end, whatever happened on the way: the resource is as it was or as it was to be, no effect happened
+twice, the record is finished, the target is free, and whatever was changed is listed with the image of the world
+before, also when the ledger did not hear of it at first.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 from selfheal import changes, unrecorded
 from selfheal.catalogue import ACTIONS
+from selfheal.engine import run
+from selfheal.request import read_request
 from selfheal.respond import Respond
 from selfheal.runbook import Runbooks
 from selfheal.target import read_target
 
+from tests.unit.conftest import FakeLambdaContext
 from tests.unit.doubles import Killed, timed_out
-from tests.unit.stage import PLAYS, Play, Stage, stage
-from tests.unit.wire import denied, failed, throttled
+from tests.unit.stage import PLAYS, VARIANTS, Play, Stage, stage
+from tests.unit.wire import PARTLY, denied, failed, lost, throttled
 
 BEFORE: Mapping[str, Callable[[], BaseException]] = {
     "killed before": Killed,
@@ -31,7 +38,9 @@ BEFORE: Mapping[str, Callable[[], BaseException]] = {
     "failed": failed,
 }
 AFTER: Mapping[str, Callable[[], BaseException]] = {"killed after": Killed, "timed out after": timed_out}
-DRAINS = ("archive_dlq", "replay_dlq", "redrive_dlq")
+ONE_CALL = "_make_api_call"
+ARN = FakeLambdaContext().invoked_function_arn
+LONG = {"archive_dlq", "replay_dlq", "redrive_dlq", *VARIANTS}
 CANNOT_BE_DEDUPLICATED = ("smoke_test", "replay_dlq", "redrive_dlq")
 """Their send may end as unknown: recorded, told, and never repeated (Invoke and SendMessage have no token)."""
 
@@ -54,17 +63,23 @@ def clean(on_stage: Stage, name: str) -> list[str]:
     return calls
 
 
-def faults(calls: list[str], name: str) -> Iterator[tuple[int, str, bool, Callable[[], BaseException]]]:
-    """To die after a call and before the next one is the same, save at the last. Of a drain, whose run is long, each
-    call meets one of the three errors in turn."""
+def faults(
+    calls: list[str], name: str, effects: tuple[str, ...]
+) -> Iterator[tuple[int, str, bool, Callable[[], BaseException]]]:
+    """To die after a call and before the next one is the same, save at the last. Where a run is long, each call meets
+    one of the three errors in turn."""
     errors = [kind for kind in BEFORE if kind != "killed before"]
-    for at, _ in enumerate(calls):
+    for at, call in enumerate(calls):
         for kind, error in BEFORE.items():
-            if name not in DRAINS or kind in {"killed before", errors[at % 3]}:
+            if name not in LONG or kind in {"killed before", errors[at % 3]}:
                 yield at, kind, False, error
         for kind, error in AFTER.items():
             if kind != "killed after" or at == len(calls) - 1:
                 yield at, kind, True, error
+        if call in effects:
+            yield at, "lost to somebody (412)", False, lost
+        if call in PARTLY:
+            yield at, "done in part", False, Killed
 
 
 @pytest.mark.parametrize("name", PLAYS)
@@ -72,10 +87,11 @@ def test_whatever_goes_wrong_at_whatever_call_is_repaired(
     on_stage: Stage, name: str, fault_count: Callable[[str, int, int], None]
 ) -> None:
     calls, cases, wrong = clean(on_stage, name), 0, []
-    for at, kind, after, error in faults(calls, name):
+    for at, kind, after, error in faults(calls, name, on_stage.play(name).effects):
         cases += 1
         play = on_stage.play(name)
-        on_stage.wire.again(at=at, after=after, error=error)
+        broken = {"partly_at": at} if kind == "done in part" else {"at": at, "after": after, "error": error}
+        on_stage.wire.again(**broken)
         first = on_stage.run(play)
         reached, events = on_stage.wire.sent(*play.effects), on_stage.wire.events()
         end = on_stage.to_the_end(play)
@@ -137,3 +153,49 @@ def take_in_afterwards(on_stage: Stage, events: list[dict[str, Any]]) -> None:
     kept = [event for event in events if "not_recorded" in event["detail"].get("evidence", {})]
     for event in kept * 2:
         unrecorded.take_in(respond, json.dumps(event))
+
+
+# -- the same event many times at once ----------------------------------------------------------------------------
+
+
+def test_the_same_request_fifty_times_at_once_is_one_effect(on_stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda runs one request per process, so each thread has an engine of its own; moto answers one call at a time."""
+    lock, call = threading.RLock(), getattr(BaseClient, ONE_CALL)
+
+    def one_by_one(self: Any, *arguments: Any) -> Any:
+        with lock:
+            return call(self, *arguments)
+
+    monkeypatch.setattr(BaseClient, ONE_CALL, one_by_one)
+    for name in PLAYS:
+        play = on_stage.play(name)
+        outcomes = deliver_at_once(on_stage, play, 50)
+        reached = on_stage.wire.sent(*play.effects)
+        end = on_stage.to_the_end(play)
+        reached += on_stage.wire.sent(*play.effects)
+
+        assert len(outcomes) == 50, name
+        assert set(outcomes) <= {"acted", "in_progress"}, f"{name}: {outcomes}"
+        assert (end["outcome"], play.look()) == ("acted", play.done), end
+        assert reached <= (play.most or 1), name
+        assert [what for what in violations(on_stage, play, end, end, reached) if what] == [], name
+
+
+def deliver_at_once(on_stage: Stage, play: Play, times: int) -> list[str]:
+    """The outcomes of as many engines, each in a thread."""
+    module = importlib.import_module(f"functions.{ACTIONS[play.action].function}.app")
+    action = next(one for one in vars(module).values() if getattr(one, "name", "") == play.action)
+    request = read_request(play.request, (play.action,), "id")
+    outcomes: list[str] = []
+
+    def deliver() -> None:
+        outcomes.append(run(action(60.0), request, on_stage.world(ARN)).outcome.value)
+
+    on_stage.wire.listening = True
+    threads = [threading.Thread(target=deliver) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    on_stage.wire.listening = False
+    return outcomes

@@ -30,7 +30,30 @@ def refused_by_aws(code: str, status: int) -> Callable[[], ClientError]:
 
 throttled = refused_by_aws("ThrottlingException", 400)
 denied = refused_by_aws("AccessDeniedException", 403)
+lost = refused_by_aws("PreconditionFailedException", 412)
 failed = refused_by_aws("InternalServerError", 500)
+
+
+def _failed_entry(parsed: dict[str, Any]) -> None:
+    first = (parsed.pop("Successful", None) or [{"Id": "0"}])[0]
+    parsed["Failed"] = [{"Id": first["Id"], "SenderFault": False, "Code": "InternalError"}]
+
+
+def _unprocessed(parsed: dict[str, Any]) -> None:
+    parsed["UnprocessedKeys"] = {"ledger": {"Keys": [{}]}}
+
+
+def _not_taken(parsed: dict[str, Any]) -> None:
+    parsed.update(FailedEntryCount=1, Entries=[{"ErrorCode": "InternalFailure"}])
+
+
+PARTLY: Mapping[str, Callable[[dict[str, Any]], None]] = {
+    "dynamodb.batch_get_item": _unprocessed,
+    "events.put_events": _not_taken,
+    "sqs.change_message_visibility_batch": _failed_entry,
+    "sqs.delete_message_batch": _failed_entry,
+}
+"""Calls that answer 200 and have not done all of it; what their answer says then."""
 
 
 @dataclass
@@ -43,6 +66,8 @@ class Wire(Faults):
 
     listening: bool = False
     dead: bool = False
+    partly_at: int | None = None
+    """The call that is carried out in part; only those of PARTLY can be."""
     answers: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = field(default_factory=dict)
     reached: list[tuple[str, Any]] = field(default_factory=list)
     permissions: set[str] = field(default_factory=set)
@@ -65,7 +90,8 @@ class Wire(Faults):
         self.calls.clear()
         self.reached.clear()
         self.dead = False
-        for name, value in {"at": None, "names": (), "after": False, "error": Killed, **faults}.items():
+        usual = {"at": None, "partly_at": None, "names": (), "after": False, "error": Killed}
+        for name, value in {**usual, **faults}.items():
             setattr(self, name, value)
 
     def sent(self, *names: str) -> int:
@@ -100,9 +126,13 @@ class Wire(Faults):
         parsed = {**self.answers[name](asked), "ResponseMetadata": {"HTTPStatusCode": 200}}
         return SimpleNamespace(status_code=200), parsed
 
-    def _after(self, context: Mapping[str, Any], **_: Any) -> None:
-        if self.listening and "wire" in context:
-            self._through(lambda: self.end(*context["wire"]))
+    def _after(self, parsed: dict[str, Any], context: Mapping[str, Any], **_: Any) -> None:
+        if not self.listening or "wire" not in context:
+            return
+        name, index = context["wire"]
+        if index == self.partly_at:
+            PARTLY[name](parsed)
+        self._through(lambda: self.end(name, index))
 
     def _through(self, step: Callable[[], Any]) -> Any:
         if self.dead:
