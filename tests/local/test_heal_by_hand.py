@@ -31,6 +31,7 @@ PLANNED = {
     "drain_dlq": ("already_done", ""),
     "invoke_target": ("planned", ""),
     "check_health": ("planned", ""),
+    "check_gate": ("refused", "bad_options"),
     "undo": ("refused", "no_such_incident"),
     "approve": ("refused", "no_such_approval"),
 }

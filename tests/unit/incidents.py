@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from selfheal.climb import Advance
 from selfheal.incident import AlarmState, Incident, Phase, StepRun
-from selfheal.ladder import Advance, advance
+from selfheal.ladder import advance
 from selfheal.step_outcome import Finished
 from selfheal.words import Outcome, ResponseMode, Stage
 

@@ -308,6 +308,32 @@ MISTAKES = {
         HEAD + RESPONSE + "    recover: [" + HERE + "{enable_rules: {bus: b, rule: r}, only: [r]}]\n",
         "`only` is for a prefix; this target is one rule",
     ),
+    "rollout of another action": (
+        HEAD + "rollouts: [{name: r, steps: [{" + HERE + "halt_trading: flag}]}]\n",
+        "`halt_trading` cannot stand in rollout: a rollout enables rules; known: `enable_rules`",
+    ),
+    "rollout that enables a rule twice": (
+        HEAD
+        + "rollouts: [{name: r, steps: [{enable_rules: {bus: b, rule: r}}, "
+        + HERE
+        + "{enable_rules: {bus: b, rule: r}}]}]\n",
+        "an earlier step enables the same; keep one",
+    ),
+    "rollout of an alarm": (
+        HEAD + "rollouts: [{name: r, steps: [" + HERE + "{enable_rules: {bus: b, rule: '{alarm.RuleName}'}}]}]\n",
+        "a rollout has no alarm to take names from",
+    ),
+    "rollout in a stage that is none": (
+        HEAD + "rollouts: [{name: r, stages: [" + HERE + "moon], steps: [{enable_rules: {bus: b, rule: r}}]}]\n",
+        "unknown stage `moon`",
+    ),
+    "rollouts of one name": (
+        HEAD
+        + "rollouts:\n  - {name: r, steps: [{enable_rules: {bus: b, rule: r}}]}\n  - {name: "
+        + HERE
+        + "r, steps: [{enable_rules: {bus: b, rule: s}}]}\n",
+        "another of the rollouts is called `r`",
+    ),
     "rung that is never reached": (
         HEAD
         + RESPONSE

@@ -20,13 +20,14 @@ def request_event(incident: Incident, step: StepRun, *, now: float, hops: int) -
     red = [alarm for alarm in incident.alarms.values() if alarm.is_red]
     heals = step.stage is not Stage.RECOVER and step.number >= 0
     again = red[:MAX_ALARMS] if heals else []
-    return {
+    origin = Origin.ALARM if step.stage is Stage.CONTAIN else Origin.LADDER
+    event = {
         "action": step.action,
         "action_id": incident.action_id(step),
         "target": dict(step.target),
-        "reason": f"{incident.response}: {red[0].reason[:300] if red else step.stage.value}",
+        "reason": f"{incident.response}: {red[0].reason[:300] if red else _why(incident, step)}",
         "mode": (Mode.RESUME if step.asks > 1 else Mode.ACT).value,
-        "origin": (Origin.ALARM if step.stage is Stage.CONTAIN else Origin.LADDER).value,
+        "origin": origin.value,
         "not_after": (datetime.fromtimestamp(now, UTC) + NOT_AFTER).isoformat(),
         "incident": incident.id,
         "system": incident.system,
@@ -36,4 +37,20 @@ def request_event(incident: Incident, step: StepRun, *, now: float, hops: int) -
         "cooldown_s": incident.cooldown_s,
         "options": {name: value for name, value in step.options.items() if value is not None},
         "hops": hops,
+    }
+    return event | _undo(incident, step) if step.undo_of is not None else event
+
+
+def _why(incident: Incident, step: StepRun) -> str:
+    return f"started by {incident.requested_by}" if incident.rollout else step.stage.value
+
+
+def _undo(incident: Incident, step: StepRun) -> dict[str, Any]:
+    """An undo is in the name of the person who started what is undone."""
+    undone = next(one for one in incident.steps if one.number == step.undo_of)
+    return {
+        "origin": Origin.UNDO.value,
+        "undo_of": incident.action_id(undone),
+        "requested_by": f"{incident.requested_by} ({incident.response})",
+        "options": {},
     }

@@ -74,14 +74,15 @@ def _rounds(respond: Respond, incidents: list[Incident], now: float) -> tuple[Ro
 def _with_fresh_alarms(incidents: list[Incident], now: float) -> list[Incident]:
     """The alarms of all due incidents as they are now, 100 per call.
 
-    What can't be read is judged at the next tick; only containment, which judges nothing, goes on without.
+    What can't be read is judged at the next tick; only containment, which judges nothing, and rollouts, which have no
+    alarms of their own, go on without.
     """
     names = sorted({alarm.name for incident in incidents for alarm in incident.alarms.values()})
     try:
         found = {state.arn: state for state in (state_of(from_description(alarm)) for alarm in read_alarms(names))}
     except Unreadable as error:
         logger.warning("alarms not read, nothing is judged on old facts", cause=str(error))
-        return [incident for incident in incidents if incident.phase is Phase.CONTAIN]
+        return [incident for incident in incidents if incident.phase is Phase.CONTAIN or incident.rollout]
     muted = _mutes(incidents)
     for index, incident in enumerate(incidents):
         fresh = incident

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from selfheal import outcome, record
 from selfheal import ledger as table
+from selfheal import outcome, record
 from selfheal.errors import SelfhealError
 from selfheal.ledger import Ledger, Lost
 from selfheal.observability import logger

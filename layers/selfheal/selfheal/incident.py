@@ -104,7 +104,8 @@ class StepRun:
     """One step of the ladder and what became of it. Times in epoch seconds.
 
     `tries` makes the action_id: a step that a guard held back is asked again under a new one; a step whose answer got
-    lost is asked again under the same one. `asks` counts how often the current one was sent.
+    lost is asked again under the same one. `asks` counts how often the current one was sent. `undo_of`: it takes back
+    the step of this number.
     """
 
     number: int
@@ -125,11 +126,12 @@ class StepRun:
     outcome: str = ""
     reason: str = ""
     detail: str = ""
+    undo_of: int | None = None
 
     @property
     def label(self) -> str:
         """For people: `roll_back_alias live`."""
-        return f"{self.action} {self.target_name}"
+        return f"{'undo ' if self.undo_of is not None else ''}{self.action} {self.target_name}"
 
     @property
     def is_open(self) -> bool:
@@ -144,7 +146,8 @@ class Incident:
     `probe` is the template of the response's probe; `probes` are its runs. `escalations` are reasons, in order, each
     once. `began_at`: when it went on after being held; time to escalate counts from there. `too_many`: more alarms
     joined than it can hold, so that it can't be told by them when all is green. `version` counts the advances in the
-    ledger. `useless_after`: after so many incidents in a row that it did not heal, the response stops.
+    ledger. `useless_after`: after so many incidents in a row that it did not heal, the response stops. `rollout`: it is
+    no incident of an alarm but the rollout of this name, started by `requested_by`.
     """
 
     id: str
@@ -176,6 +179,8 @@ class Incident:
     verdict: str = ""
     due: float | None = None
     version: int = 0
+    rollout: str = ""
+    requested_by: str = ""
 
     @property
     def key(self) -> str:

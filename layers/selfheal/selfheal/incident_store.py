@@ -56,7 +56,7 @@ def commit(
     following = replace(incident, version=incident.version + 1)
     closes = incident.phase is Phase.CLOSED
     writes = _closing(ledger, following, now) if closes else [_advancing(following)]
-    if following.version == 1 and not closes and following.phase is not Phase.HELD:
+    if following.version == 1 and not (closes or following.phase is Phase.HELD or following.rollout):
         writes.append(storm.mark(following.id, following.system, now))
     writes += [approvals.waiting(following, step, now) for step in offers]
     if news:

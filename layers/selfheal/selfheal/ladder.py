@@ -10,26 +10,18 @@ order once it is green.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 from selfheal import judgement
+from selfheal.climb import Advance, Climb
 from selfheal.incident import GOOD_STATUSES, Incident, Phase, Status, StepRun
+from selfheal.rollout import Rollout
 from selfheal.step_outcome import Finished, take
 from selfheal.words import Stage
 
 MAX_PROBES_PER_RUNG = 2
 RECOVER_WITHIN_S = 86_400
 """A step of recovery that guards hold back for longer is given up."""
-
-
-@dataclass
-class Advance:
-    """What comes next: the incident as it is to be recorded, the steps to ask for, and the news for people."""
-
-    incident: Incident
-    asks: list[StepRun] = field(default_factory=list)
-    news: list[dict[str, Any]] = field(default_factory=list)
 
 
 def advance(incident: Incident, now: float, *, finished: tuple[Finished, ...] = (), may_ask: bool = True) -> Advance:
@@ -40,21 +32,14 @@ def advance(incident: Incident, now: float, *, finished: tuple[Finished, ...] = 
     known = len(incident.escalations)
     for one in finished:
         incident = take(incident, one, now)
-    done = _Ladder(incident, now, may_ask).climb()
+    climb = Rollout if incident.rollout else _Ladder
+    done = climb(incident, now, may_ask).climb()
     done.news += [{"what": "escalated", "detail": why} for why in done.incident.escalations[known:]]
     return done
 
 
-class _Ladder:
+class _Ladder(Climb):
     """One advance; a method per phase."""
-
-    def __init__(self, incident: Incident, now: float, may_ask: bool) -> None:
-        self.incident = incident
-        self.now = now
-        self.may_ask = may_ask
-        self.postponed = False
-        self.asks: list[StepRun] = []
-        self.news: list[dict[str, Any]] = []
 
     def climb(self) -> Advance:
         phases = {
@@ -201,17 +186,6 @@ class _Ladder:
 
     # -- helpers ------------------------------------------------------------------------------------------------
 
-    def _ask(self, step: StepRun) -> None:
-        if not self.may_ask:
-            self.postponed = True
-            return
-        asked = replace(step, status=Status.ASKED, asked_at=self.now, asks=step.asks + 1)
-        self.incident = self.incident.with_step(asked)
-        self.asks.append(asked)
-
-    def _is_postponed(self) -> bool:
-        return self.postponed and self.incident.phase is not Phase.CLOSED
-
     def _ask_probe(self) -> None:
         if self.incident.probe is not None:
             self._ask(replace(self.incident.probe, number=-1, tries=len(self.incident.probes) + 1))
@@ -249,9 +223,6 @@ class _Ladder:
         self._escalate(why)
         self._set(phase=Phase.WATCH, settle_until=None)
 
-    def _escalate(self, why: str) -> None:
-        self.incident = self.incident.escalate(why, self.now)
-
     def _offer_what_needs_a_person(self) -> None:
         for step in self.incident.of(Stage.RECOVER):
             if step.status is Status.WAITING and step.approval:
@@ -260,22 +231,3 @@ class _Ladder:
     def _need_person(self, step: StepRun) -> None:
         self._put(replace(step, status=Status.NEEDS_PERSON))
         self._tell("needs_person", detail=f"{step.label} waits for a person", step=step.number)
-
-    def _skip(self, step: StepRun, why: str) -> None:
-        self._put(replace(step, status=Status.SKIPPED, reason=why, retry_at=None))
-
-    def _close(self, verdict: str) -> None:
-        for step in self.incident.steps:
-            if step.is_open:
-                self._skip(step, f"the incident was closed as {verdict}")
-        self._set(phase=Phase.CLOSED, closed_at=self.now, verdict=verdict)
-        self._tell("closed", detail=verdict)
-
-    def _put(self, step: StepRun) -> None:
-        self.incident = self.incident.with_step(step)
-
-    def _set(self, **fields: Any) -> None:
-        self.incident = replace(self.incident, **fields)
-
-    def _tell(self, what: str, **more: Any) -> None:
-        self.news.append({"what": what, **more})

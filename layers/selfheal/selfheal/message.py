@@ -31,6 +31,11 @@ _HEADLINES = {
 }
 _DECISIONS = frozenset({"deny", "take_over", "hand_back", "pause", "resume"})
 """What a person told selfheal; it changes no resource, and others must know it all the same."""
+_ROLLOUT_NEXT = {
+    "rolled_out": "nothing; every step was done, and every gate was clean",
+    "undone": "find out what was red; what the rollout enabled is disabled again",
+    "escalated": "decide: undo it, or look and start the rollout again with `from`",
+}
 _NO_NEWS = frozenset({Outcome.ALREADY_DONE, Outcome.IN_PROGRESS, Outcome.PLANNED})
 
 
@@ -69,7 +74,7 @@ def _of_incident(detail: Mapping[str, Any]) -> Message:
     headline = f"closed as {incident.verdict}" if what == "closed" else _HEADLINES[what]
     lines = [
         f"{incident.severity} {incident.system}: {headline} - {incident.response}",
-        f"Alarm: {_alarms(incident, detail['state'].get('alarm_count', 0))}",
+        _cause(incident, detail["state"].get("alarm_count", 0)),
         f"Why: {detail.get('detail', '')}",
         f"Done: {_done(incident) or 'nothing yet'}",
         f"Next: {_next(what, incident)}",
@@ -149,6 +154,12 @@ def _message(subject: str, lines: list[str], what: str, severity: str, *, longes
     return Message(_plain(subject), body, what, severity or "P1")
 
 
+def _cause(incident: Incident, count: int) -> str:
+    if incident.rollout:
+        return f"Rollout: {incident.rollout}, started by {incident.requested_by}"
+    return f"Alarm: {_alarms(incident, count)}"
+
+
 def _alarms(incident: Incident, count: int) -> str:
     red_first = sorted(incident.alarms.values(), key=lambda alarm: not alarm.is_red)
     more = max(count, len(red_first)) - 5
@@ -164,8 +175,10 @@ def _next(what: str, incident: Incident) -> str:
     waiting = [step.label for step in incident.steps if step.status is Status.NEEDS_PERSON]
     if waiting:
         return f"decide on {', '.join(waiting)}: invoke Approve with the target that stands beside it below"
-    if what == "escalated":
+    if what == "escalated" and not incident.rollout:
         return "look at it now; selfheal does no more by itself than the steps below say"
+    if incident.rollout:
+        return _ROLLOUT_NEXT.get(incident.verdict, "nothing; you will hear when it is done, or when it needs you")
     if what == "closed":
         return "find the root cause; what was halted stays halted until a person switches it on"
     return "nothing; you will hear when it is green, or when it needs you"
@@ -175,7 +188,8 @@ def _line(incident: Incident, step: StepRun) -> str:
     why = step.detail or step.reason
     if step.status is Status.NEEDS_PERSON:
         why = json.dumps({"incident": incident.id, "action_id": approval_id(incident.id, step.number)})
-    return f"- {step.stage.value:9} {step.label}: {step.status.value.replace('_', ' ')}" + (f": {why}" if why else "")
+    stage = "rollout" if incident.rollout else step.stage.value
+    return f"- {stage:9} {step.label}: {step.status.value.replace('_', ' ')}" + (f": {why}" if why else "")
 
 
 def _times(incident: Incident) -> str:
@@ -183,7 +197,7 @@ def _times(incident: Incident) -> str:
     moments = {"contained": incident.contained_at, "green": incident.green_at, "closed": incident.closed_at}
     start = datetime.fromtimestamp(opened, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     later = ", ".join(f"{name} after {moment - opened:.0f} s" for name, moment in moments.items() if moment)
-    return f"Red at {start}" + (f"; {later}" if later else "")
+    return f"{'Started' if incident.rollout else 'Red'} at {start}" + (f"; {later}" if later else "")
 
 
 def _one_line(text: str, longest: int) -> str:

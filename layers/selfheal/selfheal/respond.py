@@ -16,11 +16,12 @@ from typing import Any
 from selfheal import incident_store, opening, outbox, refusals
 from selfheal.alarm import Alarm, from_description
 from selfheal.asking import request_event
+from selfheal.climb import Advance
 from selfheal.errors import LedgerUnavailable, Raced, Refused, SelfhealError, Unreadable
 from selfheal.guards.alarm import read_alarms
 from selfheal.incident import AlarmState, Incident, Phase, StepRun
 from selfheal.incident_store import DuplicateDelivery
-from selfheal.ladder import Advance, advance
+from selfheal.ladder import advance
 from selfheal.ledger import Ledger, Lost, Write
 from selfheal.observability import logger
 from selfheal.refusal import Refusal
@@ -116,6 +117,15 @@ class Respond:
                 return _decision("joined" if incident else "opened", alarm=alarm.name, incident=joined.id)
             _pause(pause)
         raise Raced(f"{key} was advanced by others {len(RACE_PAUSES_S)} times in a row")
+
+    # -- rollouts -----------------------------------------------------------------------------------------------
+
+    def begin(self, incident: Incident, why: str) -> bool:
+        """Open an incident that no alarm opened. False: there is one. Raises LedgerUnavailable."""
+        now = self.now()
+        advanced = advance(incident, now)
+        advanced.news[:0] = [{"what": "opened", "detail": why}]
+        return self._commit(advanced, now, hops=0)
 
     def _take_in(self, taken: Write) -> None:
         try:

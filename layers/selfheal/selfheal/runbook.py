@@ -100,6 +100,17 @@ class Response:
 
 
 @dataclass(frozen=True)
+class Rollout:
+    """Steps that a person starts, each behind the gate of the one before: at most `failed_invocations`, and at least
+    one event that came through, unless `quiet_ok`."""
+
+    name: str
+    steps: tuple[Step, ...]
+    failed_invocations: int
+    quiet_ok: bool
+
+
+@dataclass(frozen=True)
 class Sweep:
     """Health checks at set times: `at` is a cron of six fields in `timezone`, `when` what it means."""
 
@@ -135,6 +146,7 @@ class Runbook:
     responses: tuple[Response, ...]
     checks: tuple[Mapping[str, Any], ...]
     sweeps: tuple[Sweep, ...]
+    rollouts: tuple[Rollout, ...] = ()
 
     def is_exempt(self, target_key: str) -> bool:
         """The target with this key (`Target.key`) must not be touched. An exempt group covers its schedules, an exempt
@@ -249,6 +261,10 @@ def _runbook(document: Mapping[str, Any]) -> Runbook:
         sweeps=tuple(
             Sweep(sweep["name"], sweep["at"], read_when(sweep["when"]), sweep["timezone"], tuple(sweep["checks"]))
             for sweep in document["sweeps"]
+        ),
+        rollouts=tuple(
+            Rollout(**{**rollout, "steps": tuple(Step(**step) for step in rollout["steps"])})
+            for rollout in document["rollouts"]
         ),
     )
 

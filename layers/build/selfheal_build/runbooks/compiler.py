@@ -13,7 +13,7 @@ from selfheal.target import read_target
 
 from . import cron, rules
 from .document import Document, read
-from .models import DEFAULT_SETTLE_S, ResponsePart, RunbookPart
+from .models import DEFAULT_SETTLE_S, ResponsePart, RolloutPart, RunbookPart
 from .patterns import common_name
 from .problems import Problem, RunbooksInvalid
 from .shape import read_shape
@@ -35,7 +35,9 @@ class Source:
         """(stage, compiled system) for each stage; the stage is empty where there are none."""
         compiled = _system(self)
         for stage in self.runbook.stages or [""]:
-            yield stage, _replace(compiled, stage) if stage else compiled
+            parts = [part for part in self.runbook.rollouts if stage in (part.stages or [stage])]
+            whole = {**compiled, "rollouts": [_rollout(part, self.runbook) for part in parts]}
+            yield stage, _replace(whole, stage) if stage else whole
 
 
 def compile_folder(folder: File, shown_as: str | None = None) -> dict[str, Any]:
@@ -175,6 +177,15 @@ def _response(response: ResponsePart, runbook: RunbookPart, line: int) -> dict[s
         "escalate_after_s": response.escalate_after,
         "cooldown_s": response.cooldown,
         "limits": response.limits.model_dump(),
+    }
+
+
+def _rollout(rollout: RolloutPart, runbook: RunbookPart) -> dict[str, Any]:
+    return {
+        "name": rollout.name,
+        "steps": [_step(step, runbook, DEFAULT_SETTLE_S) for step in rollout.steps],
+        "failed_invocations": rollout.gate.failed_invocations,
+        "quiet_ok": rollout.gate.quiet_ok,
     }
 
 

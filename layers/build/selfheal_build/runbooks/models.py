@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from .checkpoints import CheckSpec
 from .parts import Part
-from .steps import ContainStep, Probe, RecoverStep, RemediateStep
+from .steps import ContainStep, Probe, RecoverStep, RemediateStep, RolloutStep
 from .targets import TargetReference, TargetSpec
 from .values import Cron, Day, Duration, Label, Line, Pattern, System, TimeOfDay, Timezone, Unique, wrong
 
@@ -101,6 +101,25 @@ class SweepPart(Part):
     ]
 
 
+class Gate(Part):
+    """What must hold before the next step of a rollout. Any alarm of the system in ALARM is red as well."""
+
+    failed_invocations: Annotated[int, Field(ge=0, le=10**9, description="more FailedInvocations are red")] = 0
+    quiet_ok: Annotated[bool, Field(description="clean even if no event came through; else a person decides")] = False
+
+
+class RolloutPart(Part):
+    """Steps that a person starts together; each waits for the gate of the one before."""
+
+    name: Annotated[Label, Field(description="what a person starts: `system/name`")]
+    stages: Annotated[
+        list[Label], *Unique, Field(default_factory=list, min_length=1, description="only in these of the stages")
+    ]
+    steps: Annotated[list[RolloutStep], Field(min_length=1, max_length=20, description="one after the other")]
+    gate: Annotated[Gate, Field(description="default: no failed invocation, and at least one event")] = Gate()
+    on_red: Annotated[Literal["undo"], Field(description="take back what was enabled, the last first")] = "undo"
+
+
 class RunbookPart(Part):
     """One file for one protected system."""
 
@@ -124,3 +143,6 @@ class RunbookPart(Part):
     responses: Annotated[list[ResponsePart], Field(default_factory=list, description="what to do for which alarms")]
     checks: Annotated[list[CheckSpec], Field(default_factory=list, description="health checks")]
     sweeps: Annotated[list[SweepPart], Field(default_factory=list, description="health checks at set times")]
+    rollouts: Annotated[
+        list[RolloutPart], Field(default_factory=list, description="what a person starts, step by step")
+    ]

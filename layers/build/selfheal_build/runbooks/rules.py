@@ -31,6 +31,8 @@ def findings(runbook: RunbookPart, document: Document) -> list[Finding]:
         _exempt_targets_are_known,
         _checks_read,
         _sweeps_check_something,
+        _rollouts_can_be_told_apart,
+        _rollouts_enable_each_rule_once,
     )
     return [found for rule in rules for found in rule(runbook)] + list(_stages_are_used(runbook, document))
 
@@ -80,6 +82,9 @@ def written_check(check: CheckPart, runbook: RunbookPart) -> dict[str, Any]:
 def _all_steps(runbook: RunbookPart) -> Iterator[StepAt]:
     for index, response in enumerate(runbook.responses):
         yield from steps(response, ("responses", index))
+    for number, rollout in enumerate(runbook.rollouts):
+        for index, step in enumerate(rollout.steps):
+            yield ("rollouts", number, "steps", index), step
 
 
 def _names_once(runbook: RunbookPart) -> Findings:
@@ -194,6 +199,35 @@ def _sweeps_check_something(runbook: RunbookPart) -> Findings:
     for index, sweep in enumerate(runbook.sweeps):
         if not sweep.checks and not runbook.checks:
             yield Finding(("sweeps", index), "this sweep checks nothing; give it `checks`, or the runbook")
+
+
+def _rollouts_can_be_told_apart(runbook: RunbookPart) -> Findings:
+    """A name stands for one rollout in each stage."""
+    seen: set[tuple[str, str]] = set()
+    for index, rollout in enumerate(runbook.rollouts):
+        for place, stage in enumerate(rollout.stages):
+            if stage not in runbook.stages:
+                known = nearest(stage, runbook.stages)
+                yield Finding(("rollouts", index, "stages", place), f"unknown stage `{stage}`; {known}")
+        names = {(rollout.name, stage) for stage in rollout.stages or runbook.stages or [""]}
+        if names & seen:
+            yield Finding(
+                ("rollouts", index, "name"), f"another of the rollouts is called `{rollout.name}`; rename one"
+            )
+        seen |= names
+
+
+def _rollouts_enable_each_rule_once(runbook: RunbookPart) -> Findings:
+    for number, rollout in enumerate(runbook.rollouts):
+        seen: list[object] = []
+        for index, step in enumerate(rollout.steps):
+            fields = fields_of(step.target, runbook)
+            at: Path = ("rollouts", number, "steps", index)
+            if fields and comes_from_alarm(fields):
+                yield Finding(at, "a rollout has no alarm to take names from; name the resource itself")
+            if fields and fields in seen:
+                yield Finding(at, "an earlier step enables the same; keep one")
+            seen.append(fields)
 
 
 def _stages_are_used(runbook: RunbookPart, document: Document) -> Findings:

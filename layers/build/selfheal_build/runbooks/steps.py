@@ -19,12 +19,15 @@ USABLE: Mapping[str, Entry] = {
 """The actions that a runbook may use: those that touch a resource. undo, approve, pause … are for a person."""
 
 _PROBES = ("smoke_test",)
+_ROLLS_OUT = ("enable_rules",)
+"""What a gate can judge by the metrics of what it touched."""
 
 STAGES: Mapping[str, Callable[[Entry], bool]] = {
     "contain": lambda entry: entry.contains,
     "remediate": lambda _: True,
     "recover": lambda _: True,
     "probe": lambda entry: entry.name in _PROBES,
+    "rollout": lambda entry: entry.name in _ROLLS_OUT,
 }
 
 _COMMON = ("settle", "approval")
@@ -66,7 +69,10 @@ def _model(stage: str, entry: Entry) -> type[StepPart]:
     if stage == "remediate":
         waiting = "how long the alarm may take to turn green before the next rung; default 5m"
         fields["settle"] = (Duration, Field(default=None, description=waiting))
-    if stage != "probe":
+    if stage == "rollout":
+        waiting = "how long the gate looks before the next step; default 5m"
+        fields["settle"] = (Duration, Field(default=None, description=waiting))
+    if stage not in ("probe", "rollout"):
         asking = "a person approves this step before it runs"
         default: dict[str, Any] = {} if entry.person else {"default": None}
         fields["approval"] = (Literal["required"], Field(description=asking, **default))
@@ -105,6 +111,7 @@ def _allowed(stage: str, name: str, allowed: Mapping[str, Entry]) -> str:
     why = {
         "contain": "contain steps only stop something or look",
         "probe": "a probe is a smoke test",
+        "rollout": "a rollout enables rules",
     }[stage]
     raise wrong(f"`{name}` cannot stand in {stage}: {why}; {nearest('', allowed)}", key=name)
 
@@ -118,3 +125,4 @@ ContainStep: Any = _of("contain")
 RemediateStep: Any = _of("remediate")
 RecoverStep: Any = _of("recover")
 Probe: Any = _of("probe")
+RolloutStep: Any = _of("rollout")
