@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -318,6 +319,13 @@ class Stage:
         )  # fmt: skip
 
     # -- plays: health, and what a person decides -----------------------------------------------------------------
+
+    def check_gate(self, number: int) -> Play:
+        name, target = f"g{number}", {"system": "shop"}
+        client("events").put_rule(Name=name, EventBusName="default", EventPattern='{"source": ["shop"]}')
+        client("events").put_targets(Rule=name, Targets=[{"Id": "1", "Arn": SOURCE_ARN}])
+        options = {"rules": [f"default/{name}"], "since": int(time.time()), "quiet_ok": True, "alarms": ["other-*"]}
+        return Play(number, "check_gate", target, lambda: None, None, more={"options": options})
 
     def check_health(self, number: int) -> Play:
         alias = {"function": FUNCTION, "alias": "live"}

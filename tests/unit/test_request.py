@@ -64,6 +64,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
         str: st.text(max_size=20),
         dict: st.just({"a": [1, None]}),
         list: st.just(["a"]),
+        bool: st.booleans(),
     }
     options = {key: by_type[option.type] for key, option in entry.options.items()}
     optional: dict[str, st.SearchStrategy[Any]] = {
