@@ -34,6 +34,8 @@ from selfheal.words import Direction, Verdict
 
 FINE_UP_TO_S = 3 * 3600
 """Minutes up to here, five minutes beyond."""
+USUAL_WINDOW_S = 300
+"""Where nobody says since when."""
 MAX_WINDOW_S = 8 * 86_400
 MAX_RULES = 100
 MAX_QUERIES = 500
@@ -56,7 +58,7 @@ class CheckGate(Action):
         if not options["rules"] or not all(rules) or len(rules) > MAX_RULES:
             return {"bad": f"rules and earlier must list up to {MAX_RULES} rules as bus/name, and rules at least one"}
         end = time.time() // 60 * 60 + 60  # exclusive, so the minute that runs counts
-        start = float(options["since"] // 60 * 60)
+        start = (options["since"] or time.time() - USUAL_WINDOW_S) // 60 * 60.0
         if not end - MAX_WINDOW_S < start < end:
             return {"bad": f"since must be within the last {MAX_WINDOW_S // 86_400} days, in epoch seconds"}
         functions = sorted({function for rule in rules for function in _functions_of(rule)})

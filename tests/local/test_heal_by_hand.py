@@ -31,13 +31,13 @@ PLANNED = {
     "drain_dlq": ("already_done", ""),
     "invoke_target": ("planned", ""),
     "check_health": ("planned", ""),
-    "check_gate": ("refused", "bad_options"),
+    "check_gate": ("refused", "target_not_found"),
     "undo": ("refused", "no_such_incident"),
     "approve": ("refused", "no_such_approval"),
 }
 """Outcome and reason of events of `events/` on a healed stack. What two of them name as an incident, or one as rules,
 is not there."""
-WITHOUT_PLAN = {"respond", "notify"}
+WITHOUT_PLAN = {"respond", "notify", "rollout"}
 
 
 def logical_id(folder: str) -> str:

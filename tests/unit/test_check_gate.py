@@ -197,7 +197,7 @@ def test_only_alarms_that_fit_are_of_the_system() -> None:
         {"rules": ["/"]},
         {"rules": [7]},
         {"rules": [NEW], "earlier": ["x"]},
-        {"rules": [NEW], "since": 0},
+        {"rules": [NEW], "since": 5},
         {"rules": [NEW], "since": int(NOW) + 10_000},
         {"rules": [f"b/{number}" for number in range(101)]},
     ],
@@ -223,6 +223,20 @@ def test_a_long_window_is_read_in_coarser_steps() -> None:
         CheckGate().observe(ask("check_gate", SYSTEM, options=options(since=int(NOW) - 86_400)))
 
     assert {query["MetricStat"]["Period"] for query in asked[0]["MetricDataQueries"]} == {300}
+
+
+def test_without_a_beginning_it_looks_at_five_minutes() -> None:
+    with ExitStack() as stack:
+        events, cloudwatch = stack.enter_context(script("events")), stack.enter_context(script("cloudwatch"))
+        events.add_response("list_targets_by_rule", {})
+        asked: list[dict[str, Any]] = []
+        client("cloudwatch").meta.events.register_first(
+            "provide-client-params.cloudwatch.GetMetricData", lambda params, **_: asked.append(params)
+        )
+        cloudwatch.add_response("get_metric_data", {"MetricDataResults": [result(0), result(1, 1)]})
+        CheckGate().observe(ask("check_gate", SYSTEM, options={"rules": [NEW]}))
+
+    assert 300 <= NOW + 130 - asked[0]["StartTime"].timestamp() < 360
 
 
 def test_the_event_file_is_a_gate() -> None:

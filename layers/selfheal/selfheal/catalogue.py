@@ -148,7 +148,7 @@ ACTIONS: Mapping[str, Entry] = {
             {
                 "rules": Option(list, None, "the rules of the newest step, as bus/name"),
                 "earlier": Option(list, None, "those of the steps before"),
-                "since": Option(int, 0, "when the newest step was done, in epoch seconds"),
+                "since": Option(int, 0, "when the newest step was done, in epoch seconds (0: five minutes ago)"),
                 "failed_invocations": Option(int, 0, "more of them are red"),
                 "quiet_ok": Option(bool, False, "no event at all is clean as well"),
                 "last": Option(bool, True, "a look before the last one only finds what is red"),
