@@ -82,6 +82,11 @@ def faults(
             yield at, "done in part", False, Killed
 
 
+def test_every_action_is_in_the_matrix() -> None:
+    """A new one needs a method of its own name in `stage.Stage`: what is asked, and what AWS looks like once done."""
+    assert set(ACTIONS) - set(PLAYS) == set()
+
+
 @pytest.mark.parametrize("name", PLAYS)
 def test_whatever_goes_wrong_at_whatever_call_is_repaired(
     on_stage: Stage, name: str, fault_count: Callable[[str, int, int], None]
