@@ -38,8 +38,10 @@ TARGETS = {
     "inspect_dlq": "sqs.",
     "drain_dlq": "sqs.",
     "invoke_target": "lambda.",
+    "check_gate": "cloudwatch.",
 }
-"""Function → the calls that see its target. A health check reports what it can't see, which is its work."""
+"""Function → the calls that see its target. A health check reports what it can't see, which is its work; what a gate
+looks at are alarms and metrics."""
 REPEATED = {"switch_trading": "ssm.get_parameter_history"}
 
 
@@ -58,7 +60,7 @@ def failures(dependency: Dependency, play: Play) -> Iterator[tuple[str, dict[str
         Dependency.TARGET: TARGETS.get(folder),
         Dependency.EXTRAS: REPEATED.get(folder),
         Dependency.TAGS: "resourcegroupstaggingapi.",
-        Dependency.ALARM: "cloudwatch.",
+        Dependency.ALARM: None if folder == "check_gate" else "cloudwatch.",
         Dependency.BUS: "events.put_events",
     }.get(dependency)
     if calls is None:
