@@ -31,7 +31,7 @@ PLANNED = {
     "drain_dlq": ("already_done", ""),
     "invoke_target": ("planned", ""),
     "check_health": ("planned", ""),
-    "check_gate": ("refused", "target_not_found"),
+    "check_gate": ("planned", ""),
     "undo": ("refused", "no_such_incident"),
     "approve": ("refused", "no_such_approval"),
 }
