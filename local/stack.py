@@ -171,4 +171,13 @@ def parameters(demo: dict[str, str]) -> dict[str, str]:
         "ProtectedParameters": demo["ParameterArn"],
         "ProtectedSchedules": demo["ScheduleArn"],
         "SchedulerRoles": demo["SchedulerRoleArn"],
+        # what a system of its kind also has; the demo has none, tests bring their own
+        "ProtectedRules": _arn_like(demo["FunctionArn"], "events", f"rule/{system.NAME}/*"),
+        "ProtectedDeploymentGroups": _arn_like(demo["FunctionArn"], "codedeploy", f"deploymentgroup:{system.NAME}/*"),
     }
+
+
+def _arn_like(arn: str, service: str, resource: str) -> str:
+    """An ARN in the same partition, region and account."""
+    _, partition, _, region, account, *_ = arn.split(":")
+    return f"arn:{partition}:{service}:{region}:{account}:{resource}"

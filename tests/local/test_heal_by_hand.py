@@ -26,7 +26,7 @@ PLANNED = {
     "switch_schedule": ("already_done", ""),
     "switch_rules": ("refused", "target_not_found"),
     "roll_back_alias": ("planned", ""),
-    "stop_deployment": ("refused", "target_forbidden"),
+    "stop_deployment": ("refused", "target_not_found"),
     "inspect_dlq": ("planned", ""),
     "drain_dlq": ("already_done", ""),
     "invoke_target": ("planned", ""),
@@ -45,9 +45,10 @@ def logical_id(folder: str) -> str:
 
 
 def everything(healed: Healed) -> Any:
-    """What an action could have changed, and what the ledger holds of changes."""
+    """What an action could have changed, and what the ledger holds of changes. A drill leaves records of its own."""
+    names = [item["pk"]["S"] for item in healed.watcher.items()]
     ledger = sorted(
-        item["pk"]["S"] for item in healed.watcher.items() if item["pk"]["S"].startswith(("CHANGE", "ACTION"))
+        one for one in names if one.startswith(("CHANGE", "ACTION")) and not one.startswith("ACTION#drill.")
     )
     alias = healed.client("lambda").get_alias(FunctionName=system.FUNCTION, Name=system.ALIAS)
     flag = healed.client("ssm").get_parameter(Name=system.FLAG)["Parameter"]["Version"]

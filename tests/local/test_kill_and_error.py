@@ -12,7 +12,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -38,6 +38,7 @@ class Case:
     ready: Callable[[Healed], None]
     right: Callable[[Healed], bool]
     outcomes: tuple[str, ...] = ("acted", "already_done")
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def _leave(healed: Healed) -> None:
@@ -57,10 +58,14 @@ def _is_halted(healed: Healed) -> bool:
 
 
 def _enable_schedule(healed: Healed) -> None:
+    _switch_schedule(healed, "ENABLED")
+
+
+def _switch_schedule(healed: Healed, state: str) -> None:
     scheduler = healed.client("scheduler")
     found = scheduler.get_schedule(Name=system.SCHEDULE)
     settings = scheduler.meta.service_model.operation_model("UpdateSchedule").input_shape.members
-    scheduler.update_schedule(**{k: v for k, v in found.items() if k in settings} | {"State": "ENABLED"})
+    scheduler.update_schedule(**{k: v for k, v in found.items() if k in settings} | {"State": state})
 
 
 def _is_disabled(healed: Healed) -> bool:
@@ -76,16 +81,137 @@ def _is_back(healed: Healed) -> bool:
     return bool(alias["FunctionVersion"] == system.LAST_GOOD)
 
 
+def _is_trading(healed: Healed) -> bool:
+    return not _is_halted(healed)
+
+
+def _halt(healed: Healed) -> None:
+    healed.client("ssm").put_parameter(Name=system.FLAG, Value="false", Overwrite=True)
+
+
+def _halt_by_hand(healed: Healed) -> None:
+    _resume_trading(healed)
+    halt = {**BY_HAND, "action": "halt_trading", "action_id": UNDONE, "target": {"parameter": system.FLAG}}
+    assert healed.invoke("SwitchTrading", halt)["outcome"] == "acted"
+
+
+def _is_undone(healed: Healed) -> bool:
+    """The undo only starts the function that undoes."""
+    return bool(healed.wait(lambda: _is_trading(healed), "the undone halt"))
+
+
+def _disable_schedule(healed: Healed) -> None:
+    _switch_schedule(healed, "DISABLED")
+
+
+def _is_enabled(healed: Healed) -> bool:
+    return not _is_disabled(healed)
+
+
+def _rule(healed: Healed, state: str) -> None:
+    events = healed.client("events")
+    if system.NAME not in {bus["Name"] for bus in events.list_event_buses()["EventBuses"]}:
+        events.create_event_bus(Name=system.NAME)
+    events.put_rule(Name="signal", EventBusName=system.NAME, EventPattern='{"source": ["test"]}', State=state)
+
+
+def _rule_on(healed: Healed) -> None:
+    _rule(healed, "ENABLED")
+
+
+def _rule_off(healed: Healed) -> None:
+    _rule(healed, "DISABLED")
+
+
+def _is_rule_on(healed: Healed) -> bool:
+    return bool(healed.client("events").describe_rule(Name="signal", EventBusName=system.NAME)["State"] == "ENABLED")
+
+
+def _is_rule_off(healed: Healed) -> bool:
+    return not _is_rule_on(healed)
+
+
+def _two_dead_letters(healed: Healed) -> None:
+    for strategy in ("momentum", "hedge"):
+        healed.client("lambda").invoke(
+            FunctionName=system.FUNCTION,
+            Qualifier=system.FAULTY,
+            InvocationType="Event",
+            Payload=json.dumps({"strategy": strategy, "day": UNDONE}),
+        )
+    healed.wait(lambda: healed.stack.system.state().dead_letters == 2, "the dead letters")
+
+
+def _has_no_dead_letter(healed: Healed) -> bool:
+    return healed.stack.system.state().dead_letters == 0
+
+
+def _shift(healed: Healed) -> None:
+    """CodeDeploy is on its way from the good to the faulty version, ten percent first."""
+    codedeploy, name = healed.client("codedeploy"), system.NAME
+    codedeploy.create_application(applicationName=name, computePlatform="Lambda")
+    codedeploy.create_deployment_group(
+        applicationName=name,
+        deploymentGroupName="live",
+        deploymentConfigName="CodeDeployDefault.LambdaCanary10Percent30Minutes",
+        serviceRoleArn="arn:aws:iam::111111111111:role/code-deploy",
+    )
+    versions = {"CurrentVersion": system.LAST_GOOD, "TargetVersion": system.FAULTY}
+    properties = {"Name": system.FUNCTION, "Alias": system.ALIAS, **versions}
+    spec = {"version": 0.0, "Resources": [{"f": {"Type": "AWS::Lambda::Function", "Properties": properties}}]}
+    revision = {"revisionType": "AppSpecContent", "appSpecContent": {"content": json.dumps(spec)}}
+    codedeploy.create_deployment(applicationName=name, deploymentGroupName="live", revision=revision)
+    healed.wait(lambda: _weights(healed), "ten percent")
+
+
+def _weights(healed: Healed) -> dict[str, float]:
+    alias = healed.client("lambda").get_alias(FunctionName=system.FUNCTION, Name=system.ALIAS)
+    weights: dict[str, float] = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+    return weights
+
+
+def _is_back_unweighted(healed: Healed) -> bool:
+    return _is_back(healed) and not _weights(healed)
+
+
+def _is_paused(healed: Healed) -> bool:
+    key = {"pk": {"S": "PAUSE"}, "sk": {"S": "nobody"}}
+    return "Item" in healed.client("dynamodb").get_item(TableName=healed.watcher.ledger, Key=key)
+
+
+UNDONE = f"undone-{uuid.uuid4().hex}"
+SYSTEM = {"system": system.NAME}
+RULE = {"bus": system.NAME, "rule": "signal"}
+SHIFTED = {**LIVE, "code_deploy": {"application": system.NAME, "deployment_group": "live"}}
+
 CASES = {
     case.action: case
     for case in (
+        Case("Undo", "undo", {"incident": "-", "action_id": UNDONE}, _halt_by_hand, _is_undone),
+        Case("Approve", "pause", {"pause": "nobody"}, _leave, _is_paused),
+        Case("SwitchTrading", "resume_trading", {"parameter": system.FLAG}, _halt, _is_trading),
+        Case("SwitchSchedule", "enable_schedule", {"schedule": system.SCHEDULE}, _disable_schedule, _is_enabled),
+        Case("SwitchRules", "disable_rules", RULE, _rule_on, _is_rule_off),
+        Case("SwitchRules", "enable_rules", RULE, _rule_off, _is_rule_on),
+        # a rule that nothing has met yet proves nothing, and the gate must say so
+        Case(
+            "CheckGate",
+            "check_gate",
+            SYSTEM,
+            _rule_on,
+            _always,
+            ("inconclusive",),
+            options={"rules": [f"{system.NAME}/signal"]},
+        ),
+        Case("DrainDlq", "archive_dlq", QUEUE, _two_dead_letters, _has_no_dead_letter),
+        Case("StopDeployment", "stop_deployment", SHIFTED, _shift, _is_back_unweighted),
         Case("SwitchTrading", "halt_trading", {"parameter": system.FLAG}, _resume_trading, _is_halted),
         Case("SwitchSchedule", "disable_schedule", {"schedule": system.SCHEDULE}, _enable_schedule, _is_disabled),
         Case("RollBackAlias", "roll_back_alias", LIVE, _point_to_the_faulty_version, _is_back),
         Case("InspectDlq", "inspect_dlq", QUEUE, _leave, _always),
         # AWS can't deduplicate an Invoke: a run that died around it may end inconclusive, for a person, and not twice
         Case("InvokeTarget", "smoke_test", LIVE, _leave, _always, ("acted", "inconclusive")),
-        Case("CheckHealth", "check_health", {"system": system.NAME}, _leave, _always),
+        Case("CheckHealth", "check_health", SYSTEM, _leave, _always),
     )
 }
 
@@ -94,7 +220,7 @@ CASES = {
 def test_killed_it_is_finished_under_the_same_id(healed: Healed, action: str) -> None:
     case, action_id = CASES[action], f"killed-{uuid.uuid4().hex}"
     case.ready(healed)
-    event = {**BY_HAND, "action": action, "action_id": action_id, "target": case.target}
+    event = {**BY_HAND, "action": action, "action_id": action_id, "target": case.target, "options": case.options}
     function = healed.function(case.function)
 
     healed.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))
@@ -117,6 +243,8 @@ def test_killed_it_is_finished_under_the_same_id(healed: Healed, action: str) ->
         ("SwitchSchedule", "disable_schedule", {"schedule": "elsewhere"}),
         ("SwitchSchedule", "enable_schedule", {"schedule": "elsewhere"}),
         ("RollBackAlias", "roll_back_alias", {"function": "elsewhere", "alias": "live"}),
+        ("SwitchRules", "disable_rules", {"bus": "elsewhere", "rule": "signal"}),
+        ("SwitchRules", "enable_rules", {"bus": "elsewhere", "rule": "signal"}),
         ("InspectDlq", "inspect_dlq", {"queue": "elsewhere"}),
         ("DrainDlq", "archive_dlq", {"queue": "elsewhere"}),
         ("DrainDlq", "replay_dlq", {"queue": "elsewhere", "replay_to": LIVE}),
