@@ -37,6 +37,7 @@ from typing import Any
 from selfheal.action import DEPLOYED_AT, Action, AlreadyDone, Change, Decision, Decline, Image, State, Verification
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
+from selfheal.code_deploy import deployment_info, in_flight
 from selfheal.errors import ChangedMeanwhile, Refused, TargetForbidden, TargetNotFound, Unreadable
 from selfheal.handler import handler_for
 from selfheal.refusal import Refusal
@@ -47,7 +48,6 @@ BUSY_PAUSES_S = (0.5, 1.0, 2.0)
 """Waits while another operation on the function is in progress (409)."""
 STATES_TO_READ = 3
 USABLE = ("Active", "Inactive")
-IN_FLIGHT = ["Created", "Queued", "InProgress", "Baking", "Ready"]
 CONFIGURATION = (
     "Architectures",
     "DeadLetterConfig",
@@ -103,7 +103,7 @@ class RollBackAlias(Action):
             "version": alias["FunctionVersion"],
             "weights": dict(alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})),
             "revision": alias["RevisionId"],
-            "in_flight": _in_flight(code_deploy) if code_deploy else [],
+            "in_flight": in_flight(code_deploy) if code_deploy else [],
             "versions": {},
             "successful": None,
             "attempted": None,
@@ -361,16 +361,6 @@ def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 # -- CodeDeploy --------------------------------------------------------------------------------------------------
 
 
-def _in_flight(code_deploy: Mapping[str, str]) -> list[str]:
-    """Deployments of this group that may still write the alias."""
-    names = {"applicationName": code_deploy["application"], "deploymentGroupName": code_deploy["deployment_group"]}
-    try:
-        pages = client("codedeploy").get_paginator("list_deployments").paginate(**names, includeOnlyStatuses=IN_FLIGHT)
-        return [deployment for page in pages for deployment in page["deployments"]]
-    except AwsError as error:
-        translate(error, f"deployments of {code_deploy['deployment_group']}")
-
-
 def _deployments(code_deploy: Mapping[str, str]) -> dict[str, dict[str, str] | None]:
     """From which version to which the last successful and the last attempted deployment led, where that can be read.
 
@@ -393,7 +383,7 @@ def _deployments(code_deploy: Mapping[str, str]) -> dict[str, dict[str, str] | N
 def _way(deployment: str) -> dict[str, str] | None:
     """From and to of one deployment; None for a rollback, which leads from the bad version to the good one."""
     try:
-        answer = _deployment(deployment)
+        answer = deployment_info(deployment)
     except (TargetForbidden, TargetNotFound, Unreadable):
         return None
     if answer.get("creator") == "codeDeployRollback":
@@ -407,14 +397,6 @@ def _way(deployment: str) -> dict[str, str] | None:
     if {*found} != {"currentversion", "targetversion"}:
         return None
     return {"from": found["currentversion"], "to": found["targetversion"]}
-
-
-def _deployment(deployment: str) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = client("codedeploy").get_deployment(deploymentId=deployment)["deploymentInfo"]
-    except AwsError as error:
-        translate(error, f"deployment {deployment}")
-    return answer
 
 
 lambda_handler = handler_for(RollBackAlias)

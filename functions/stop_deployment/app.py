@@ -24,12 +24,12 @@ from typing import Any
 from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, State, Verification
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
+from selfheal.code_deploy import IN_FLIGHT, deployment_info, in_flight
 from selfheal.handler import handler_for
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
 
-IN_FLIGHT = ("Created", "Queued", "InProgress", "Baking", "Ready")
 ROLLBACK = "codeDeployRollback"
 ROLLBACK_STARTS_WITHIN = timedelta(minutes=2)
 """Later than this after its end a deployment was stopped without one, by somebody else."""
@@ -59,7 +59,7 @@ class StopDeployment(Action):
         code_deploy = request.target["code_deploy"]
         if _missing(code_deploy):
             return {"stopping": [], "rolling_back": []}
-        flying = [one for one in _details(_in_flight(code_deploy)) if one["status"] in IN_FLIGHT]
+        flying = [one for one in _details(in_flight(code_deploy)) if one["status"] in IN_FLIGHT]
         return {
             "stopping": [one["deploymentId"] for one in flying if one.get("creator") != ROLLBACK],
             "rolling_back": [one["deploymentId"] for one in flying if one.get("creator") == ROLLBACK],
@@ -93,7 +93,7 @@ class StopDeployment(Action):
         verdicts, after, details = [], {}, []
         rollbacks: dict[str, str] = {}
         for deployment in change.plan["deployments"]:
-            seen = _deployment(deployment)
+            seen = deployment_info(deployment)
             after[deployment] = seen["status"]
             verdict, detail = self._judge(deployment, seen, rollbacks)
             verdicts.append(verdict)
@@ -117,7 +117,7 @@ class StopDeployment(Action):
             late = "completeTime" in seen and datetime.now(UTC) - seen["completeTime"] > ROLLBACK_STARTS_WITHIN
             verdict = Verdict.DOES_NOT_HOLD if late else Verdict.NOT_YET
             return verdict, f"{deployment} is {status}, its rollback has not started"
-        rollbacks[back] = leading_back = _deployment(back)["status"]
+        rollbacks[back] = leading_back = deployment_info(back)["status"]
         told = f"{deployment} is {status}, its rollback {back} is {leading_back}"
         if leading_back in IN_FLIGHT:
             return Verdict.NOT_YET, told
@@ -126,16 +126,6 @@ class StopDeployment(Action):
 
 def _missing(code_deploy: Mapping[str, str]) -> list[str]:
     return [name for name in ("application", "deployment_group") if not code_deploy.get(name)]
-
-
-def _in_flight(code_deploy: Mapping[str, str]) -> list[str]:
-    names = {"applicationName": code_deploy["application"], "deploymentGroupName": code_deploy["deployment_group"]}
-    statuses = list(IN_FLIGHT)
-    try:
-        pages = client("codedeploy").get_paginator("list_deployments").paginate(**names, includeOnlyStatuses=statuses)
-        return [deployment for page in pages for deployment in page["deployments"]]
-    except AwsError as error:
-        translate(error, f"deployments of {code_deploy['deployment_group']}")
 
 
 def _details(deployments: list[str]) -> list[dict[str, Any]]:
@@ -158,14 +148,6 @@ def _stop(deployment: str) -> str:
         return "it was over already"
     except AwsError as error:
         translate(error, f"deployment {deployment}")
-
-
-def _deployment(deployment: str) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = client("codedeploy").get_deployment(deploymentId=deployment)["deploymentInfo"]
-    except AwsError as error:
-        translate(error, f"deployment {deployment}")
-    return answer
 
 
 lambda_handler = handler_for(StopDeployment)
