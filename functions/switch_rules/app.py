@@ -30,14 +30,12 @@ from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
 from selfheal.errors import (
     ChangedMeanwhile,
-    NotApplied,
     Refused,
     SelfhealError,
-    TargetForbidden,
     TargetNotFound,
-    Unreadable,
 )
 from selfheal.handler import handler_for
+from selfheal.members import change_each, listed
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
@@ -89,12 +87,12 @@ class SwitchRules(Action):
         """Switch what is not as wanted; what is switched off must be archived, or it is risky."""
         rules, image, managed = state["rules"], self.image(state), state["managed"]
         if managed and not state["own"]:
-            return Decline(Refusal.MANAGED_RULE, f"an AWS service owns {_listed(managed)}")
+            return Decline(Refusal.MANAGED_RULE, f"an AWS service owns {listed(managed)}")
         if not rules and state["missing"]:
-            return Decline(Refusal.TARGET_NOT_FOUND, f"not there: {_listed(state['missing'])}")
+            return Decline(Refusal.TARGET_NOT_FOUND, f"not there: {listed(state['missing'])}")
         turning = self._turning(image, request)
         if not turning:
-            return AlreadyDone(f"already as wanted: {_listed(image) or 'none of these rules is enabled'}")
+            return AlreadyDone(f"already as wanted: {listed(image) or 'none of these rules is enabled'}")
         wanted = request.wanted or {}
         loses = [key for key, to in turning.items() if to == OFF]
         wakes = len(loses) < len(turning)
@@ -118,31 +116,13 @@ class SwitchRules(Action):
         Of several, each failure is noted beside the rule and the others go on; when nothing at all was switched, the
         first failure is raised. Stops in time to verify.
         """
-        evidence: dict[str, Any] = {}
-        first: Exception | None = None
-        untouched = True
-        end = time.monotonic() + self.remaining_s * 0.6
-        for key, planned in change.plan["rules"].items():
-            if time.monotonic() > end:
-                evidence["left_for_the_next_run"] = True
-                break
-            try:
-                what = _switch(key, planned["State"], change.after[key])
-                evidence.setdefault(what, []).append(key)
-                untouched = False
-            except Unreadable as error:
-                if request.target.kind == "rule":
-                    raise
-                untouched = False  # it may have been switched; verify looks, and a later run goes on with it
-                evidence.setdefault("no_clear_answer", {})[key] = str(error)
-            except (ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound) as error:
-                if request.target.kind == "rule":
-                    raise
-                first = first or error
-                self._failed[key] = str(error)
-        if first and untouched:
-            raise first
-        return evidence | ({"failed": self._failed} if self._failed else {})
+        planned: Mapping[str, Mapping[str, Any]] = change.plan["rules"]
+
+        def switch(key: str, evidence: dict[str, Any]) -> None:
+            evidence.setdefault(_switch(key, planned[key]["State"], change.after[key]), []).append(key)
+
+        alone = request.target.kind == "rule"
+        return change_each(planned, switch, self._failed, alone=alone, remaining_s=self.remaining_s)
 
     def verify(self, request: Request, change: Change) -> Verification:
         """Read each switched rule again: the state as wanted, and every other field as it was."""
@@ -163,9 +143,9 @@ class SwitchRules(Action):
             else:
                 wrong[key] = self._failed.get(key, f"it is {now['State']}: somebody switched it")
         if wrong:
-            return Verification(Verdict.DOES_NOT_HOLD, after, f"not as wanted: {_listed(wrong)}", {"wrong": wrong})
+            return Verification(Verdict.DOES_NOT_HOLD, after, f"not as wanted: {listed(wrong)}", {"wrong": wrong})
         if waiting:
-            return Verification(Verdict.NOT_YET, after, f"still to be switched: {_listed(waiting)}")
+            return Verification(Verdict.NOT_YET, after, f"still to be switched: {listed(waiting)}")
         return Verification(Verdict.HOLDS, after)
 
     def image(self, state: State) -> Image:
@@ -324,19 +304,14 @@ def _summary(turning: Mapping[str, str], loses: Iterable[str], state: State, *, 
     parts = []
     for to, verb in VERBS.items():
         keys = [key for key, own in turning.items() if own == to]
-        parts += [f"{verb} {_listed(keys)}"] if keys else []
+        parts += [f"{verb} {listed(keys)}"] if keys else []
     if loses and state["archives"]:
-        parts.append(f"events are kept in archive {_listed(state['archives'])}")
+        parts.append(f"events are kept in archive {listed(state['archives'])}")
     elif loses:
         parts.append(state.get("archives_unread") or "no archive keeps every event of this bus: what comes now is lost")
-    parts += [f"left out, as AWS owns it: {_listed(state['managed'])}"] if state["managed"] else []
+    parts += [f"left out, as AWS owns it: {listed(state['managed'])}"] if state["managed"] else []
     gone = [*state["missing"], *gone]
-    return "; ".join(parts + ([f"not there: {_listed(gone)}"] if gone else []))
-
-
-def _listed(keys: Iterable[str], limit: int = 10) -> str:
-    keys = list(keys)
-    return ", ".join(keys[:limit]) + (f" and {len(keys) - limit} more" if len(keys) > limit else "")
+    return "; ".join(parts + ([f"not there: {listed(gone)}"] if gone else []))
 
 
 lambda_handler = handler_for(DisableRules, EnableRules)

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -31,8 +30,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, Image, State, Verification
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
-from selfheal.errors import ChangedMeanwhile, NotApplied, Refused, TargetForbidden, TargetNotFound, Unreadable
+from selfheal.errors import ChangedMeanwhile, Refused, TargetNotFound
 from selfheal.handler import handler_for
+from selfheal.members import change_each, listed
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
@@ -74,7 +74,7 @@ class SwitchSchedule(Action):
         """Switch what is not as wanted, leave out what can't run again, refuse if nothing remains of it."""
         schedules, image = state["schedules"], self.image(state)
         if state["missing"] and not schedules:
-            return Decline(Refusal.TARGET_NOT_FOUND, f"not there: {_listed(state['missing'])}")
+            return Decline(Refusal.TARGET_NOT_FOUND, f"not there: {listed(state['missing'])}")
         wanted = dict.fromkeys(image, self.to) if request.wanted is None else request.wanted
         turning = {key: wanted[key] for key in image if wanted.get(key, image[key]) != image[key]}
         now = datetime.fromisoformat(state["now"])
@@ -82,9 +82,9 @@ class SwitchSchedule(Action):
         for key in ended:
             del turning[key]
         if ended and not turning:
-            return Decline(Refusal.SCHEDULE_ENDED, f"no run is ahead of {_listed(ended)}; set a new end date or time")
+            return Decline(Refusal.SCHEDULE_ENDED, f"no run is ahead of {listed(ended)}; set a new end date or time")
         if not turning:
-            return AlreadyDone(f"already as wanted: {_listed(image) or 'the group has no schedule to switch'}")
+            return AlreadyDone(f"already as wanted: {listed(image) or 'the group has no schedule to switch'}")
         gone = sorted({*state["missing"], *(wanted.keys() - image.keys())})
         return Change(
             direction=Direction.RISKY if ON in turning.values() else Direction.SAFE,
@@ -100,30 +100,13 @@ class SwitchSchedule(Action):
         Of a group, each failure is noted beside the schedule and the others go on; when nothing at all was written,
         the first failure is raised. Stops in time to verify.
         """
-        evidence: dict[str, Any] = {}
-        first: Exception | None = None
-        untouched = True
-        end = time.monotonic() + self.remaining_s * 0.6
-        for key, planned in change.plan["schedules"].items():
-            if time.monotonic() > end:
-                evidence["left_for_the_next_run"] = True
-                break
-            try:
-                _switch(key, planned, change.after[key], request.action_id, evidence)
-                untouched = False
-            except Unreadable as error:
-                if request.target.kind == "schedule":
-                    raise
-                untouched = False  # it may have been written; verify looks, and a later run goes on with it
-                evidence.setdefault("no_clear_answer", {})[key] = str(error)
-            except (ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound) as error:
-                if request.target.kind == "schedule":
-                    raise
-                first = first or error
-                self._failed[key] = str(error)
-        if first and untouched:
-            raise first
-        return evidence | ({"failed": self._failed} if self._failed else {})
+        planned: Mapping[str, Mapping[str, Any]] = change.plan["schedules"]
+
+        def switch(key: str, evidence: dict[str, Any]) -> None:
+            _switch(key, planned[key], change.after[key], request.action_id, evidence)
+
+        alone = request.target.kind == "schedule"
+        return change_each(planned, switch, self._failed, alone=alone, remaining_s=self.remaining_s)
 
     def verify(self, request: Request, change: Change) -> Verification:
         """Read each switched schedule again: the state as wanted, and every other field as it was."""
@@ -144,9 +127,9 @@ class SwitchSchedule(Action):
             else:
                 wrong[key] = self._failed.get(key, f"it is {after[key]}: somebody switched it back")
         if wrong:
-            return Verification(Verdict.DOES_NOT_HOLD, after, f"not as wanted: {_listed(wrong)}", {"wrong": wrong})
+            return Verification(Verdict.DOES_NOT_HOLD, after, f"not as wanted: {listed(wrong)}", {"wrong": wrong})
         if waiting:
-            return Verification(Verdict.NOT_YET, after, f"still to be switched: {_listed(waiting)}")
+            return Verification(Verdict.NOT_YET, after, f"still to be switched: {listed(waiting)}")
         return Verification(Verdict.HOLDS, after)
 
     def image(self, state: State) -> Image:
@@ -293,15 +276,10 @@ def _summary(turning: Mapping[str, str], ended: Iterable[str], gone: Iterable[st
     parts = []
     for to, verb in VERBS.items():
         keys = [key for key, own in turning.items() if own == to]
-        parts += [f"{verb} {_listed(keys)}"] if keys else []
-    parts += [f"left out, as their end has passed: {_listed(ended)}"] if ended else []
-    parts += [f"not there any more: {_listed(gone)}"] if gone else []
+        parts += [f"{verb} {listed(keys)}"] if keys else []
+    parts += [f"left out, as their end has passed: {listed(ended)}"] if ended else []
+    parts += [f"not there any more: {listed(gone)}"] if gone else []
     return "; ".join(parts)
-
-
-def _listed(keys: Iterable[str], limit: int = 10) -> str:
-    keys = list(keys)
-    return ", ".join(keys[:limit]) + (f" and {len(keys) - limit} more" if len(keys) > limit else "")
 
 
 lambda_handler = handler_for(DisableSchedule, EnableSchedule)
