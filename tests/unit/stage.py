@@ -31,6 +31,7 @@ from selfheal.ledger import Ledger
 from selfheal.runbook import FORMAT_VERSION
 from selfheal.words import Stage as StageOf
 
+from tests.unit import plays
 from tests.unit.conftest import ACCOUNT, FakeLambdaContext
 from tests.unit.dead_letters import FUNCTION, QUEUE_ARN, SOURCE_ARN, Account, account, by_lambda
 from tests.unit.dead_letters import QUEUE as DLQ
@@ -89,7 +90,11 @@ class Stage:
     def play(self, name: str, *more: str) -> Play:
         """A fresh one."""
         self.number += 1
-        play: Play = getattr(self, name)(self.number, *more)
+        play: Play = (
+            plays.PLAYS[name](self, self.number, *more)
+            if name in plays.PLAYS
+            else getattr(self, name)(self.number, *more)
+        )
         self.wire.again()
         return play
 
@@ -438,10 +443,14 @@ class Stage:
         }
 
 
-VARIANTS = {"disable_a_group": "disable_schedule", "disable_rules_with_a_prefix": "disable_rules"}
+VARIANTS = {
+    "disable_a_group": "disable_schedule",
+    "disable_rules_with_a_prefix": "disable_rules",
+    **plays.variants(),
+}
 """A further play of an action: on several resources at once."""
-PLAYS = (*(name for name in ACTIONS if hasattr(Stage, name)), *VARIANTS)
-"""The method of each play."""
+PLAYS = (*(name for name in ACTIONS if hasattr(Stage, name) or name in plays.PLAYS), *VARIANTS)
+"""The name of each play: a method here, or a function of `tests.unit.plays`."""
 
 
 @contextmanager
@@ -466,5 +475,5 @@ def stage(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Stage]:
             here.sqs.create_queue(QueueName=queue_name)
         client("sns").create_topic(Name="people")
         client("events").put_rule(Name="rule", EventBusName="selfheal", EventPattern='{"source": ["shop"]}')
-        wire.answers = made.beyond_moto()
+        wire.answers = made.beyond_moto() | plays.answers(made)
         yield made

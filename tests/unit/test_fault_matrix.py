@@ -26,6 +26,7 @@ from selfheal.respond import Respond
 from selfheal.runbook import Runbooks
 from selfheal.target import read_target
 
+from tests.unit import plays
 from tests.unit.conftest import FakeLambdaContext
 from tests.unit.doubles import Killed, timed_out
 from tests.unit.stage import PLAYS, VARIANTS, Play, Stage, stage
@@ -41,7 +42,7 @@ AFTER: Mapping[str, Callable[[], BaseException]] = {"killed after": Killed, "tim
 ONE_CALL = "_make_api_call"
 ARN = FakeLambdaContext().invoked_function_arn
 LONG = {"archive_dlq", "replay_dlq", "redrive_dlq", *VARIANTS}
-CANNOT_BE_DEDUPLICATED = ("smoke_test", "replay_dlq", "redrive_dlq")
+CANNOT_BE_DEDUPLICATED = ("smoke_test", "replay_dlq", "redrive_dlq", *plays.CANNOT_BE_DEDUPLICATED)
 """Their send may end as unknown: recorded, told, and never repeated (Invoke and SendMessage have no token)."""
 
 

@@ -12,20 +12,34 @@ import boto3
 from botocore.config import Config
 
 SERVICES = (
+    "apigateway",
+    "apigatewayv2",
+    "application-autoscaling",
     "cloudformation",
+    "cloudtrail",
     "cloudwatch",
     "codedeploy",
     "dynamodb",
+    "ec2",
+    "ecs",
+    "elasticache",
+    "elbv2",
     "events",
     "iam",
     "lambda",
+    "logs",
+    "rds",
+    "rds-data",
     "resourcegroupstaggingapi",
     "s3",
     "scheduler",
+    "secretsmanager",
     "sns",
     "sqs",
     "ssm",
     "sts",
+    "timestream-write",
+    "xray",
 )
 """Every AWS service that a function talks to. The build ships botocore's data for these and no others."""
 

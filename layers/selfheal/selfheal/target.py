@@ -39,13 +39,32 @@ KINDS: Mapping[str, Kind] = {
         Kind("rules", ("bus", "rule_prefix"), "rule:{bus}/{rule_prefix}*", not_in_names=":"),
         Kind("alias", ("function", "alias"), "function:{function}:{alias}", {"code_deploy": {}}, ":/"),
         Kind("queue", ("queue",), "queue:{queue}", {"replay_to": {}, "source": ""}, ":/"),
+        Kind("function", ("function",), "function:{function}", not_in_names=":/"),
+        Kind("event_source", ("event_source",), "event-source:{event_source}", not_in_names=":/"),
+        Kind("rest_api", ("rest_api", "stage"), "rest-api:{rest_api}/{stage}", not_in_names=":/"),
+        Kind("http_api", ("http_api", "stage"), "http-api:{http_api}/{stage}", not_in_names=":/"),
+        Kind("service", ("cluster", "service"), "service:{cluster}/{service}", {"code_deploy": {}}, ":/"),
+        Kind("archive", ("bus", "archive"), "archive:{bus}/{archive}", not_in_names=":"),
+        Kind("secret", ("secret",), "secret:{secret}", not_in_names=":"),
+        Kind("database", ("database",), "database:{database}", not_in_names=":/"),
+        Kind("database_cluster", ("database_cluster",), "database-cluster:{database_cluster}", not_in_names=":/"),
+        Kind(
+            "sessions",
+            ("database_cluster", "database_name", "secret"),
+            "sessions:{database_cluster}/{database_name}",
+            not_in_names=":",
+        ),
+        Kind("log_group", ("log_group",), "log-group:{log_group}", not_in_names=":"),
+        Kind("workflow", ("repository", "workflow", "token"), "workflow:{repository}/{workflow}", not_in_names=":"),
+        Kind("backup", ("bucket", "prefix"), "backup:{bucket}/{prefix}", not_in_names=":"),
         Kind("system", ("system",), "system:{system}"),
         Kind("incident", ("incident",), "incident:{incident}", {"action_id": ""}),
         Kind("pause", ("pause",), "pause:{pause}"),
     )
 }
 """`code_deploy: {application, deployment_group}`; `replay_to: {function, alias}`; `source`: the queue whose
-dead-letter queue this is; `pause`: `*` or a system."""
+dead-letter queue this is; `pause`: `*` or a system; `repository`: owner/name; `token`: the secret that
+holds GitHub's token; `prefix`: what the dates of the backups follow."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,23 @@ _HELP = {
     "source": "the queue whose dead-letter queue this is",
     "code_deploy": "the CodeDeploy deployment group that shifts this alias",
     "replay_to": "the function that these messages were meant for",
+    "event_source": "UUID of an event source mapping",
+    "rest_api": "id of an API Gateway REST API",
+    "http_api": "id of an API Gateway HTTP API",
+    "stage": "stage of the API, such as prod",
+    "cluster": "name of an ECS cluster",
+    "service": "name of an ECS service",
+    "archive": "name of an archive of that bus",
+    "secret": "name of a Secrets Manager secret, not its ARN",
+    "database": "identifier of an RDS instance",
+    "database_cluster": "identifier of an Aurora cluster",
+    "database_name": "name of the database in the cluster",
+    "log_group": "name of a CloudWatch log group",
+    "repository": "GitHub repository, owner/name",
+    "workflow": "file name of the workflow, such as rollback.yml",
+    "token": "name of the secret that holds GitHub's token",
+    "bucket": "name of an S3 bucket",
+    "prefix": "where the backups are; the date follows it",
 }
 
 
@@ -67,10 +84,14 @@ USABLE: Mapping[str, Kind] = {name: kind for name, kind in KINDS.items() if name
 
 
 def kind_of(value: Mapping[str, Any]) -> str | None:
-    """The kind that a raw mapping is meant to be: the one with the most of its required fields in it."""
-    scores = {name: sum(part in value for part in kind.required) for name, kind in USABLE.items()}
+    """The kind that a raw mapping is meant to be: the one with the most of its required fields in it; of two with as
+    many the one that has them all."""
+    scores = {
+        name: (sum(part in value for part in kind.required), all(part in value for part in kind.required))
+        for name, kind in USABLE.items()
+    }
     best = max(scores, key=lambda name: scores[name])
-    return best if scores[best] else None
+    return best if scores[best][0] else None
 
 
 def _pick(value: Any) -> str:
