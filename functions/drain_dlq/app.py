@@ -50,6 +50,8 @@ class DrainDlq(Action):
     """What the three have in common; a subclass is the way: it says which letters stay, and how one is sent."""
 
     reversible = False
+    captures = True
+    """And destroys nothing: it archives every letter itself before it touches it."""
     continues = True
     verify_for_s = 0.0
     sends: ClassVar[bool] = True

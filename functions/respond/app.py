@@ -71,9 +71,10 @@ def _read_outcome(event: Any) -> tuple[str, Finished, int] | None:
         detail = event["detail"]
         said = Outcome(detail["outcome"])
         until = None if detail.get("until") is None else float(detail["until"])
-        finished = Finished(detail["action_id"], said, detail["reason"], detail["detail"], until)
+        captured = str((detail.get("evidence") or {}).get("captured", ""))
+        finished = Finished(detail["action_id"], said, detail["reason"], detail["detail"], until, captured)
         return str(detail["incident"] or ""), finished, int(detail["hops"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         logger.warning("not an outcome", cause=repr(error))
         return None
 

@@ -83,6 +83,7 @@ class RollBackAlias(Action):
         "lambda:ListVersionsByFunction",
         "lambda:UpdateAlias",
     )
+    captures = True
     compare_and_set = True
 
     def __init__(self, remaining_s: float = 60.0) -> None:

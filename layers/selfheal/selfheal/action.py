@@ -100,6 +100,11 @@ class Action(ABC):
     changes_target: ClassVar[bool] = True
     """False for what only uses the target (a smoke test): it leaves no cooldown behind, which would keep the next
     incident from healing the same target."""
+    captures: ClassVar[bool] = False
+    """Where it is risky, evidence is captured right before `apply` (see `capture`); that it failed stops nothing."""
+    destroys: ClassVar[bool] = False
+    """What would be evidence is gone afterwards: it is captured first whatever the direction, and without it the step
+    is refused."""
     compare_and_set: ClassVar[bool] = False
     """AWS itself refuses a stale write. Where it does not, the engine observes again under the lease."""
     verify_for_s: ClassVar[float] = 10.0
@@ -128,3 +133,7 @@ class Action(ABC):
     def image(self, state: State) -> Image:
         """The fields of `state` that this action writes. Needed by reversible actions only."""
         raise TypeError(f"{self.name} is not reversible and has no image of {sorted(state)}")
+
+    def may_repeat(self, request: Request) -> bool:  # noqa: ARG002 - what overrides it asks the request
+        """`repeatable`, where that depends on the request: a hook of the user's own says it of itself."""
+        return self.repeatable

@@ -144,9 +144,8 @@ def _answer(found: Mapping[str, Any] | None, incident: Incident, step: StepRun) 
     """What the action's record says about an asked step; None: ask again."""
     action_id = incident.action_id(step)
     if found is not None and found["run"] == "done":
-        result = found["doc"]["result"]
-        outcome = Outcome(result["outcome"])
-        return Finished(action_id, outcome, result["reason"], result["detail"], result.get("until"))
+        result = record.read_result(found["doc"]["result"])
+        return Finished(action_id, result.outcome, result.reason, result.detail, result.until, result.captured)
     if step.asks >= MAX_ASKS:
         return Finished(action_id, Outcome.INCONCLUSIVE, "no_answer", f"no answer after {step.asks} requests")
     return None

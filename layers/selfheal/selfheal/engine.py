@@ -1,7 +1,7 @@
 """The one engine: whether an action may run, and everything around it, the same way however it was started.
 
     claim the action_id → observe → decide → guards → take the target and write the before-image (one transaction)
-    → apply → verify → record result, open change and cooldown, free the target (one transaction)
+    → capture evidence → apply → verify → record result, open change and cooldown, free the target (one transaction)
 
 A crash at any line leaves a record from which the same action_id resumes: what was claimed and not attempted starts
 over; what was attempted is verified, and applied again only if it did not take effect and may be repeated.
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from selfheal import capture
 from selfheal.action import Action, AlreadyDone, Change, Image, State, Verification
 from selfheal.arns import Home
 from selfheal.calls import Calls, refusal_of
@@ -161,8 +162,13 @@ class _Run:
         return self._refused(decision.refusal, decision.detail)
 
     def _ask_and_take(self, change: Change, number: int | None, *, continuing: bool = False) -> Result | None:
-        """None: every guard agreed and, unless the action only reads, the target is ours and the image is written."""
-        declined = self.hold.ask(change, continuing=continuing) or self.hold.take(change, number)
+        """None: every guard agreed and, unless the action only reads, the target is ours, the image is written, and
+        what the change may destroy is captured."""
+        declined = (
+            self.hold.ask(change, continuing=continuing)
+            or self.hold.take(change, number)
+            or capture.first(self.action, self.request, change, self.notes)
+        )
         if declined is None:
             return None
         if declined.refusal is Refusal.SUGGEST_ONLY:
@@ -233,7 +239,7 @@ class _Run:
             return self._ask_and_take(change, None, continuing=True) or self._apply_and_verify(change)
         if seen.verdict in {Verdict.HOLDS, Verdict.NOT_YET}:
             return self._judge(change, seen)
-        if not self.action.repeatable:
+        if not self.action.may_repeat(self.request):
             detail = f"A run died around a call that AWS can't deduplicate: {change.summary}. Look before repeating it."
             return self._done(Outcome.INCONCLUSIVE, change, reason="run_died", detail=detail)
         if not self.action.reversible:  # no image to compare: the action's own journal makes it repeatable

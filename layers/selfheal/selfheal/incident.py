@@ -105,7 +105,7 @@ class StepRun:
 
     `tries` makes the action_id: a step that a guard held back is asked again under a new one; a step whose answer got
     lost is asked again under the same one. `asks` counts how often the current one was sent. `undo_of`: it takes back
-    the step of this number.
+    the step of this number. `captured`: where the evidence lies that was captured before it.
     """
 
     number: int
@@ -127,6 +127,7 @@ class StepRun:
     reason: str = ""
     detail: str = ""
     undo_of: int | None = None
+    captured: str = ""
 
     @property
     def label(self) -> str:

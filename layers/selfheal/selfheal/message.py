@@ -82,6 +82,7 @@ def _of_incident(detail: Mapping[str, Any]) -> Message:
         *(_line(incident, step) for step in incident.steps),
         "",
         _times(incident),
+        *(f"Evidence: {where}" for where in dict.fromkeys(step.captured for step in incident.steps) if where),
         f"Incident: {incident.id}",
     ]
     subject = f"[{incident.severity}] {incident.system} {headline}: {incident.response}"
@@ -124,6 +125,7 @@ def _by_hand(detail: Mapping[str, Any]) -> Message | None:
         f"What: {detail.get('detail')}",
         f"Target: {_target(detail.get('target'))}",
         f"Undo: {_undo(detail.get('undo'))}",
+        *_evidence(detail.get("evidence")),
         f"Action: {detail.get('action_id')}",
     ]
     return _message(f"{action} by {who or 'somebody'}: {result}", lines, "by_hand", "P4")
@@ -131,6 +133,11 @@ def _by_hand(detail: Mapping[str, Any]) -> Message | None:
 
 def _target(target: Any) -> str:
     return ", ".join(f"{name} {value}" for name, value in target.items()) if isinstance(target, Mapping) else ""
+
+
+def _evidence(evidence: Any) -> list[str]:
+    where = evidence.get("captured") if isinstance(evidence, Mapping) else None
+    return [f"Evidence: {where}"] if where else []
 
 
 def _undo(undo: Any) -> str:

@@ -25,12 +25,13 @@ MAX_CALL_BYTES = 230_000
 
 NEEDED_AFTERWARDS = ("not_recorded", "request")
 """The evidence of a result that the ledger does not know; of these and the images its record is made later."""
+NEVER_LEFT_OUT = (*NEEDED_AFTERWARDS, "captured")
 
 
 def publish(result: Result) -> None:
     """Tell the bus what became of a request."""
     fits = trimmed(result.as_event(), MAX_DETAIL_BYTES, ("evidence", "after", "before"))
-    fits["evidence"] |= {name: result.evidence[name] for name in NEEDED_AFTERWARDS if name in result.evidence}
+    fits["evidence"] |= {name: result.evidence[name] for name in NEVER_LEFT_OUT if name in result.evidence}
     send(ACTION_OUTCOME, fits)
 
 

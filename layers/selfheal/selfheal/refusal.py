@@ -53,6 +53,7 @@ class Refusal(StrEnum):
     NO_REPLAY_TARGET = "no_replay_target"
     NOT_A_REDRIVE_SOURCE = "not_a_redrive_source"
     CHANGED_MEANWHILE = "changed_meanwhile"
+    EVIDENCE_MISSING = "evidence_missing"
     # undo and approvals
     NOTHING_TO_UNDO = "nothing_to_undo"
     IRREVERSIBLE = "irreversible"
@@ -112,6 +113,7 @@ _SENTENCES: dict[Refusal, str] = {
     Refusal.NO_REPLAY_TARGET: "It is not known where these messages go; name replay_to in the target.",
     Refusal.NOT_A_REDRIVE_SOURCE: "No SQS queue uses this queue as its dead-letter queue; replay it instead.",
     Refusal.CHANGED_MEANWHILE: "Somebody else keeps changing the target; nothing was done.",
+    Refusal.EVIDENCE_MISSING: "The evidence could not be captured first, and this step would destroy it.",
     Refusal.NOTHING_TO_UNDO: "There is no recorded change to undo.",
     Refusal.IRREVERSIBLE: "This action cannot be undone.",
     Refusal.CHANGED_SINCE: "The target was changed by somebody else after the action; undo would destroy that.",

@@ -237,6 +237,11 @@ class Result:
     hops: int = 0
     took_ms: int = 0
 
+    @property
+    def captured(self) -> str:
+        """Where the evidence lies that was captured on the way; empty if none was."""
+        return str(self.evidence.get("captured", ""))
+
     def as_event(self) -> dict[str, Any]:
         """The JSON form."""
         return asdict(self)

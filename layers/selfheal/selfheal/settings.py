@@ -33,6 +33,11 @@ def unrecorded_queue() -> str:
     return os.environ.get("UNRECORDED_QUEUE", "")
 
 
+def evidence_function() -> str:
+    """Name of the function that captures evidence; empty where there is none (a function that destroys nothing)."""
+    return os.environ.get("EVIDENCE_FUNCTION", "")
+
+
 def max_mode() -> ResponseMode:
     """The stack's upper bound for risky actions (parameter MaxMode); `suggest` where it is not given."""
     given = os.environ.get("MAX_MODE", ResponseMode.SUGGEST)

@@ -28,6 +28,7 @@ HELD_BACK = frozenset(
         Refusal.ALARM_MOVED_ON,
         Refusal.GUARD_UNREADABLE,
         Refusal.TARGET_UNREADABLE,
+        Refusal.EVIDENCE_MISSING,
         Refusal.TOO_LATE,
     }
 )
@@ -36,13 +37,15 @@ HELD_BACK = frozenset(
 
 @dataclass(frozen=True)
 class Finished:
-    """What an action answered for a step. `until`: when a refusal is over (epoch seconds), where that is known."""
+    """What an action answered for a step. `until`: when a refusal is over (epoch seconds), where that is known.
+    `captured`: where the evidence lies."""
 
     action_id: str
     outcome: Outcome
     reason: str = ""
     detail: str = ""
     until: float | None = None
+    captured: str = ""
 
 
 def take(incident: Incident, finished: Finished, now: float) -> Incident:
@@ -61,6 +64,7 @@ def take(incident: Incident, finished: Finished, now: float) -> Incident:
         outcome=finished.outcome.value,
         reason=finished.reason,
         detail=detail,
+        captured=finished.captured[:MAX_TEXT] or step.captured,
     )
     refused = finished.reason if finished.outcome is Outcome.REFUSED else ""
     if step.number < 0:
