@@ -18,10 +18,10 @@ from moto import mock_aws
 from selfheal import changes, runbook
 from selfheal import ledger as table
 from selfheal.action import Change, Decline
-from selfheal.checks import CHECKS, read_check, read_checks, runner
+from selfheal.checks import CHECKS, read_check, read_checks
 from selfheal.checks.finding import Finding, Mark
-from selfheal.checks.kinds import MAX_CHECKS
-from selfheal.checks.runner import METRICS, SINGLE, run
+from selfheal.checks.kinds import MAX_CHECKS, MODULES
+from selfheal.checks.runner import METRICS, SINGLE, TOGETHER, run
 from selfheal.clients import client
 from selfheal.errors import LedgerUnavailable, Refused
 from selfheal.ledger import Ledger
@@ -55,8 +55,7 @@ def moto() -> Iterator[None]:
 
 
 def test_every_kind_has_a_runner_and_every_runner_a_kind() -> None:
-    assert set(CHECKS) == {*SINGLE, *METRICS, runner.ALARMS}
-    assert set(METRICS) | {"alarms"} == set(CHECKS) - set(SINGLE)
+    assert sorted(CHECKS) == sorted([*SINGLE, *TOGETHER, *METRICS])
 
 
 def test_a_short_check_is_the_long_one() -> None:
@@ -206,7 +205,7 @@ def test_what_cannot_be_reached_is_unknown(moto: None, check: dict[str, Any]) ->
     def unreachable(**_: Any) -> None:
         raise EndpointConnectionError(endpoint_url="https://aws")
 
-    for service in {service for service, _ in SINGLE.values()} | {"cloudwatch", "lambda"}:
+    for service in MODULES[next(iter(check))].SERVICES:
         client(service).meta.events.register("before-call.*.*", unreachable)
 
     assert verdicts(check) == ["unknown"]
@@ -517,7 +516,7 @@ def test_a_check_that_hangs_is_unknown_and_holds_nobody_up(moto: None, monkeypat
         release.wait(10)
         return []
 
-    monkeypatch.setitem(SINGLE, "bus", ("events", hanging))
+    monkeypatch.setitem(SINGLE, "bus", hanging)
     try:
         findings = found({"bus": "default"}, {"queue": "nowhere"}, timeout_s=1)
     finally:
@@ -542,7 +541,7 @@ def test_a_defect_is_not_swallowed(moto: None, monkeypatch: pytest.MonkeyPatch) 
     def broken(check: Any) -> list[Finding]:
         raise KeyError("defect")
 
-    monkeypatch.setitem(SINGLE, "bus", ("events", broken))
+    monkeypatch.setitem(SINGLE, "bus", broken)
 
     with pytest.raises(KeyError):
         found({"bus": "default"})

@@ -1,10 +1,11 @@
-"""Health checks: what a sweep asks of a system. One file per kind of check; `runner` runs them.
+"""Health checks: what a sweep asks of a system. One module per kind of check; `runner` runs them.
 
-This file holds the words only and imports no AWS client, so that the build can validate the `checks:` of a runbook.
+A new kind is a module with what `kind` tells, and its name in `kinds`.
 """
 
 from __future__ import annotations
 
-from selfheal.checks.kinds import CHECKS, Check, CheckKind, Field, read_check, read_checks
+from selfheal.checks.kind import Check, CheckKind, Field
+from selfheal.checks.kinds import CHECKS, read_check, read_checks
 
 __all__ = ["CHECKS", "Check", "CheckKind", "Field", "read_check", "read_checks"]

@@ -7,8 +7,23 @@ from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.finding import Finding, Mark, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, Field
 from selfheal.clients import client
+
+KIND = CheckKind(
+    "alarms",
+    "metric and composite alarms are OK, see data, and exist",
+    {
+        "prefix": Field(str, help="every alarm whose name starts so"),
+        "names": Field(list, help="exact names, at most 100"),
+        "stage": Field(str, help="with `prefix`: a dash-separated word that the name must contain (dev, prod)"),
+        "at_least": Field(int, 1, help="with `prefix`: how many alarms must exist"),
+        "may_lack_data": Field(bool, False, help="INSUFFICIENT_DATA is no finding (rare events)"),
+    },
+    either=("prefix", "names"),
+    named_by=("prefix", "names"),
+)
+SERVICES = ("cloudwatch",)
 
 PER_CALL = 100
 BLIND = ("PARTIAL_DATA", "EVALUATION_ERROR", "EVALUATION_FAILURE")
@@ -17,7 +32,7 @@ BLIND = ("PARTIAL_DATA", "EVALUATION_ERROR", "EVALUATION_FAILURE")
 Alarm = Mapping[str, Any]
 
 
-def look(checks: Sequence[Check]) -> list[list[Finding]]:
+def look_all(checks: Sequence[Check]) -> list[list[Finding]]:
     """Findings per check, in their order. Names of all checks are asked for together, each prefix once."""
     names = sorted({name for check in checks for name in check["names"] or ()})
     found = {alarm["AlarmName"]: alarm for alarm in _by_names(names)}

@@ -7,8 +7,16 @@ from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.finding import Finding, Mark, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, named
 from selfheal.clients import client
+
+KIND = CheckKind(
+    "alias",
+    "the version behind a Lambda alias can run: active, updated, no left-over weights, not throttled to 0",
+    {"function": named("function name"), "alias": named("alias name")},
+    named_by=("function", "alias"),
+)
+SERVICES = ("lambda",)
 
 
 def look(check: Check) -> list[Finding]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.finding import Finding, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, named
 from selfheal.clients import client
+
+KIND = CheckKind("bus", "an event bus exists", {"bus": named("event bus name")}, main="bus", named_by=("bus",))
+SERVICES = ("events",)
 
 
 def look(check: Check) -> list[Finding]:

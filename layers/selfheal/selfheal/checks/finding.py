@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check
 
 
 class Mark(StrEnum):

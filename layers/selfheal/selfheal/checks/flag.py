@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.finding import Finding, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.clients import client
+
+KIND = CheckKind(
+    "flag",
+    "an SSM parameter is a flag and has the expected value",
+    {
+        "parameter": named("parameter name"),
+        "value": Field(str, "true", one_of=("true", "false", "any")),
+    },
+    main="parameter",
+    named_by=("parameter",),
+)
+SERVICES = ("ssm",)
 
 FLAGS = ("true", "false")
 

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from selfheal.checks.finding import Finding, Mark, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.checks.metrics import Sums, Wanted, must_exist
+
+KIND = CheckKind(
+    "invocations",
+    "a function was invoked lately and did not fail",
+    {
+        "function": named("function name"),
+        "alias": Field(str, help="count this alias only"),
+        "minutes": Field(int, 60, help="look back this long, at most 1440"),
+        "max_errors": Field(int, 0, help="errors that are no finding"),
+        "may_rest": Field(bool, False, help="no invocation at all is no finding"),
+    },
+    main="function",
+    named_by=("function", "alias"),
+)
+SERVICES = ("cloudwatch", "lambda")
 
 
 def wanted(check: Check) -> tuple[Wanted, ...]:

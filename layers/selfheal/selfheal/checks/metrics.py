@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check
 from selfheal.clients import client
 from selfheal.errors import Unreadable
 

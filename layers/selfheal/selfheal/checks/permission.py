@@ -7,8 +7,21 @@ from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.finding import Finding, Mark, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.clients import client
+
+KIND = CheckKind(
+    "permission",
+    "the role of a function may do these actions on these resources",
+    {
+        "function": named("function name"),
+        "alias": Field(str, help="look at the role of the version behind this alias"),
+        "actions": Field(list, required=True, help="IAM actions such as dynamodb:PutItem"),
+        "resources": Field(list, required=True, help="ARNs"),
+    },
+    named_by=("function", "alias"),
+)
+SERVICES = ("iam", "lambda")
 
 
 def look(check: Check) -> list[Finding]:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from selfheal.checks.finding import Finding, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.queue import Queue
+
+KIND = CheckKind(
+    "queue",
+    "a dead-letter queue holds no message: visible, in flight and delayed together",
+    {"queue": named("queue name"), "at_most": Field(int, 0, help="messages that are no finding")},
+    main="queue",
+    named_by=("queue",),
+)
+SERVICES = ("sqs",)
 
 
 def look(check: Check) -> list[Finding]:

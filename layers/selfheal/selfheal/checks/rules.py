@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.finding import Finding, Mark, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.clients import client
 from selfheal.errors import TargetNotFound
+
+KIND = CheckKind(
+    "rules",
+    "rules of one event bus are in the expected state and have a target",
+    {
+        "bus": named("event bus name; `default` for the default bus"),
+        "names": Field(list, required=True, help="rule names"),
+        "state": Field(str, "ENABLED", one_of=("ENABLED", "DISABLED")),
+    },
+    named_by=("bus", "names"),
+)
+SERVICES = ("events",)
 
 
 def look(check: Check) -> list[Finding]:

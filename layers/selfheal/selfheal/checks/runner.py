@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 
-from selfheal.checks import (
-    alarms,
-    alias,
-    bus,
-    flag,
-    invocations,
-    permission,
-    queue,
-    rules,
-    schedule,
-    table,
-    throttles,
-    topic,
-)
 from selfheal.checks.finding import Finding, Mark, unknown
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check
+from selfheal.checks.kinds import MODULES
 from selfheal.checks.metrics import Wanted, read_sums
 from selfheal.clients import client
 from selfheal.errors import NotApplied, TargetForbidden, TargetNotFound, Unreadable
@@ -29,22 +17,16 @@ WORKERS = 8
 """AWS calls at a time: Lambda's control plane allows 15 a second for the whole account."""
 
 Look = Callable[[Check], list[Finding]]
+LookAll = Callable[[Sequence[Check]], list[list[Finding]]]
 
-SINGLE: dict[str, tuple[str, Look]] = {
-    "alias": ("lambda", alias.look),
-    "schedule": ("scheduler", schedule.look),
-    "rules": ("events", rules.look),
-    "queue": ("sqs", queue.look),
-    "table": ("dynamodb", table.look),
-    "topic": ("sns", topic.look),
-    "bus": ("events", bus.look),
-    "flag": ("ssm", flag.look),
-    "permission": ("iam", permission.look),
+SINGLE: dict[str, Look] = {name: module.look for name, module in MODULES.items() if hasattr(module, "look")}
+"""Kinds that are asked one by one: a task for each check."""
+TOGETHER: dict[str, LookAll] = {
+    name: module.look_all for name, module in MODULES.items() if hasattr(module, "look_all")
 }
-"""Kind → AWS service, function. One task for each check."""
-METRICS = {"invocations": invocations, "throttles": throttles}
+"""Kinds that AWS answers together: a task for all checks of a kind."""
+METRICS = {name: module for name, module in MODULES.items() if hasattr(module, "judge")}
 """Kinds that read metrics: one task for all of them."""
-ALARMS = "alarms"
 
 
 def run(checks: Sequence[Check], timeout_s: float) -> list[Finding]:
@@ -65,13 +47,12 @@ def run(checks: Sequence[Check], timeout_s: float) -> list[Finding]:
     return [finding for place in range(len(checks)) for finding in found[place]]
 
 
-Task = Callable[[Sequence[Check]], list[list[Finding]]]
-
-
-def _tasks(checks: Sequence[Check]) -> list[tuple[list[int], Task]]:
+def _tasks(checks: Sequence[Check]) -> list[tuple[list[int], LookAll]]:
     """What runs side by side: the places of some checks in the list, and what finds their findings."""
-    tasks: list[tuple[list[int], Task]] = []
-    for task, kinds in ((_alarms, {ALARMS}), (_metrics, set(METRICS))):
+    shared: list[tuple[LookAll, set[str]]] = [(_metrics, set(METRICS))]
+    shared += [(partial(_together, look), {kind}) for kind, look in TOGETHER.items()]
+    tasks: list[tuple[list[int], LookAll]] = []
+    for task, kinds in shared:
         places = [place for place, check in enumerate(checks) if check.kind in kinds]
         if places:
             tasks.append((places, task))
@@ -80,12 +61,12 @@ def _tasks(checks: Sequence[Check]) -> list[tuple[list[int], Task]]:
 
 
 def _single(checks: Sequence[Check]) -> list[list[Finding]]:
-    return [_told(check, SINGLE[check.kind][1]) for check in checks]
+    return [_told(check, SINGLE[check.kind]) for check in checks]
 
 
-def _alarms(checks: Sequence[Check]) -> list[list[Finding]]:
+def _together(look_all: LookAll, checks: Sequence[Check]) -> list[list[Finding]]:
     try:
-        return alarms.look(checks)
+        return look_all(checks)
     except (TargetForbidden, Unreadable, NotApplied) as error:
         return [[unknown(check, str(error))] for check in checks]
 
@@ -112,11 +93,5 @@ def _told(check: Check, look: Look) -> list[Finding]:
 
 def _make_clients(checks: Sequence[Check]) -> None:
     """Here and not in the threads: a boto3 session must not be shared while it makes clients; clients may be."""
-    kinds = {check.kind for check in checks}
-    services = {SINGLE[kind][0] for kind in kinds & SINGLE.keys()}
-    if kinds & {ALARMS, *METRICS}:
-        services.add("cloudwatch")
-    if kinds & {"permission", *METRICS}:
-        services.add("lambda")
-    for service in sorted(services):
+    for service in sorted({service for check in checks for service in MODULES[check.kind].SERVICES}):
         client(service)

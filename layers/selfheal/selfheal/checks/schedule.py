@@ -6,8 +6,21 @@ from datetime import UTC, datetime
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.finding import Finding, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.clients import client
+
+KIND = CheckKind(
+    "schedule",
+    "an EventBridge Scheduler schedule is in the expected state and its end is not past",
+    {
+        "schedule": named("schedule name"),
+        "group": Field(str, "default"),
+        "state": Field(str, "ENABLED", one_of=("ENABLED", "DISABLED")),
+    },
+    main="schedule",
+    named_by=("group", "schedule"),
+)
+SERVICES = ("scheduler",)
 
 
 def look(check: Check) -> list[Finding]:

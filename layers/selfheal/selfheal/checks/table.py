@@ -7,8 +7,17 @@ from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.finding import Finding, Mark, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.clients import client
+
+KIND = CheckKind(
+    "table",
+    "a DynamoDB table is active and expires its items by the right attribute",
+    {"name": named("table name"), "ttl": Field(str, help="the TTL attribute; unset: not looked at")},
+    main="name",
+    named_by=("name",),
+)
+SERVICES = ("dynamodb",)
 
 
 def look(check: Check) -> list[Finding]:

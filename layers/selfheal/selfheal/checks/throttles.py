@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from selfheal.checks.finding import Finding, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.checks.metrics import Sums, Wanted, must_exist
+
+KIND = CheckKind(
+    "throttles",
+    "a function was not throttled lately",
+    {
+        "function": named("function name"),
+        "alias": Field(str, help="count this alias only"),
+        "minutes": Field(int, 15, help="look back this long, at most 1440"),
+    },
+    main="function",
+    named_by=("function", "alias"),
+)
+SERVICES = ("cloudwatch", "lambda")
 
 
 def wanted(check: Check) -> tuple[Wanted, ...]:

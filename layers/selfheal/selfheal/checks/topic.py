@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.finding import Finding, Problem, findings
-from selfheal.checks.kinds import Check
+from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.clients import client
+
+KIND = CheckKind(
+    "topic",
+    "an SNS topic has confirmed subscriptions and none that waits for confirmation",
+    {"topic": named("topic ARN"), "at_least": Field(int, 1, help="confirmed subscriptions")},
+    main="topic",
+    named_by=("topic",),
+)
+SERVICES = ("sns",)
 
 
 def look(check: Check) -> list[Finding]:
