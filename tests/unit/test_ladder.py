@@ -6,7 +6,7 @@ import pytest
 from selfheal.incident import DELETED, Incident, Phase, Status, read_incident
 from selfheal.ladder import RECOVER_WITHIN_S, advance
 from selfheal.refusal import Refusal
-from selfheal.step_outcome import HELD_BACK, Finished
+from selfheal.step_outcome import DOES_NOT_APPLY, HELD_BACK, Finished
 from selfheal.words import Outcome, Stage
 
 from tests.unit.incidents import ESCALATE_S, SETTLE_S, START, WINDOW_S, Story, alarm, incident
@@ -275,7 +275,7 @@ def test_a_rung_that_is_held_back_is_asked_again_under_a_new_id(reason: Refusal)
     ("outcome", "reason"),
     [
         (Outcome.FAILED, "does_not_hold"),
-        (Outcome.REFUSED, "no_earlier_version"),
+        (Outcome.REFUSED, "version_unfit"),
         (Outcome.INCONCLUSIVE, "cannot_be_verified"),
         (Outcome.PLANNED, "suggest_only"),
     ],
@@ -289,6 +289,39 @@ def test_a_rung_that_did_not_work_goes_to_a_person_with_what_it_said(outcome: Ou
     assert len(story.told("escalated")) == 1
     assert "point live to 41" in story.told("escalated")[0]
     assert story.later(10_000) == []
+
+
+@pytest.mark.parametrize("reason", sorted(DOES_NOT_APPLY))
+def test_a_rung_that_is_not_for_this_case_leaves_it_to_the_next_one(reason: Refusal) -> None:
+    story = Story(incident(remediate="roll_back_alias limit_function"))
+    story.go()
+    story.answer("halt_trading")
+    assert story.answer("roll_back_alias", Outcome.REFUSED, reason) == ["limit_function"]
+    assert story.step("roll_back_alias").status is Status.REFUSED
+    assert story.told("escalated") == []
+    story.answer("limit_function")
+    green(story)
+    assert (story.incident.phase, story.incident.verdict) == (Phase.CLOSED, "healed")
+
+
+@pytest.mark.parametrize("reason", sorted(DOES_NOT_APPLY))
+def test_the_last_rung_that_is_not_for_this_case_goes_to_a_person(reason: Refusal) -> None:
+    story = Story(incident())
+    story.go()
+    story.answer("halt_trading")
+    assert story.answer("roll_back_alias", Outcome.REFUSED, reason, detail="red since 09:00, deployed 10:00") == []
+    assert story.is_in(Phase.WATCH)
+    assert len(story.told("escalated")) == 1
+    assert "red since 09:00, deployed 10:00" in story.told("escalated")[0]
+
+
+def test_a_rung_that_is_not_for_this_case_starts_nothing_once_people_have_it() -> None:
+    story = Story(incident(remediate="roll_back_alias limit_function"))
+    story.go()
+    story.answer("halt_trading")
+    story.incident = story.incident.__class__(**{**vars(story.incident), "phase": Phase.WATCH})
+    assert story.answer("roll_back_alias", Outcome.REFUSED, Refusal.OLDER_THAN_DEPLOYMENT) == []
+    assert story.asked == ["halt_trading", "roll_back_alias"]
 
 
 def test_a_used_up_ladder_goes_to_a_person_once() -> None:

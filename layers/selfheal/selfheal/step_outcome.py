@@ -34,6 +34,10 @@ HELD_BACK = frozenset(
 )
 """Refusals that pass by themselves: the step is held and asked again later."""
 
+DOES_NOT_APPLY = frozenset({Refusal.OLDER_THAN_DEPLOYMENT, Refusal.NO_EARLIER_VERSION})
+"""Refusals that say that a rung is not for this case: there is no deployment to blame, or nothing to go back to. The
+next rung is tried ("roll back only if it was deployed lately, else limit"); without one, a person is told."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -122,7 +126,8 @@ def _no_longer_red(incident: Incident, step: StepRun, now: float) -> Incident:
 
 
 def _remediated(incident: Incident, step: StepRun, now: float) -> Incident:
-    if step.status is Status.NOTHING_TO_DO:
+    not_for_this_case = step.status is Status.REFUSED and step.reason in DOES_NOT_APPLY
+    if step.status is Status.NOTHING_TO_DO or (not_for_this_case and _has_a_next_rung(incident)):
         return incident
     if step.status is not Status.DONE:
         return replace(incident.escalate(_in_words(step), now), phase=Phase.WATCH, settle_until=None)
@@ -130,6 +135,12 @@ def _remediated(incident: Incident, step: StepRun, now: float) -> Incident:
     if incident.phase is Phase.WATCH:
         return incident
     return replace(incident, phase=Phase.SETTLE, settle_until=now + max(float(step.settle_s), MARGIN_S))
+
+
+def _has_a_next_rung(incident: Incident) -> bool:
+    if incident.phase is Phase.WATCH:
+        return False
+    return any(step.is_open for step in incident.of(Stage.REMEDIATE))
 
 
 def _in_words(step: StepRun) -> str:
