@@ -1,20 +1,25 @@
-"""Invoke an alias once and compare its answer: the probe after a rollback, a rotation or a deployment.
+"""Invoke an alias once and compare its answer: a probe of the user's function, or a hook of the user's own.
 
-Alarm: usually none; a response asks for it after its last remediation.
+Alarm: usually none; a response asks for it after its last remediation, or instead of one.
 Action: `smoke_test` invokes the alias synchronously (never `$LATEST`: that is not what production runs) and compares.
+`run_hook` does the same with a function that changes something: it closes positions, logs users out, sets the status
+page. It gets `{"selfheal": {action_id, incident, system, response, reason, requested_by}, …payload}` and must answer
+`expect` (docs/hooks.md).
 Precondition: the alias exists. It runs code of the user's, so it is risky whatever the payload says.
 
 An answer holds if the function raised nothing, and each field in `expect` is there with that value. Without an expected
 `statusCode`, one of 400 and above does not hold. No answer in time is unknown: the function may still be running.
 
 Never: invokes twice for one request (AWS can't tell a repeated Invoke from a second one). A run that died around its
-call ends inconclusive.
+call ends inconclusive; only a hook that says of itself that it is `repeatable` is invoked again, with the same
+`action_id`. Nothing here undoes what a hook did: that is a hook as well.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,12 +29,15 @@ from selfheal.action import Action, Change, Decision, Decline, State, Verificati
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client, client_once
 from selfheal.dead_letter import preview
+from selfheal.errors import Refused
 from selfheal.handler import handler_for
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
 
 DEFAULT_PAYLOAD: Mapping[str, Any] = {"mode": "test"}
+DEFAULT_ANSWER: Mapping[str, Any] = {"ok": True}
+OURS = "selfheal"
 MAX_TIMEOUT_S = 600
 RESERVE_S = 15
 """Left of this invocation for the record and the outcome."""
@@ -46,19 +54,25 @@ class Seen:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-class SmokeTest(Action):
+class Invocation(Action):
     """AWS calls: 1 to observe, 1 to apply."""
 
-    name = "smoke_test"
     permissions = ("lambda:GetAlias", "lambda:InvokeFunction")
     reversible = False
     repeatable = False
-    changes_target = False
     verify_for_s = 0.0
 
     def __init__(self, remaining_s: float = 60.0) -> None:
         super().__init__(remaining_s)
         self._seen: Seen | None = None
+
+    @abstractmethod
+    def event(self, request: Request) -> Mapping[str, Any]:
+        """What the function gets. Raises Refused for a payload that can't be sent."""
+
+    @abstractmethod
+    def expected(self, request: Request) -> Mapping[str, Any]:
+        """What its answer must have."""
 
     def observe(self, request: Request) -> State:
         """The version, or versions, behind the alias."""
@@ -75,15 +89,17 @@ class SmokeTest(Action):
         wanted = request.options["timeout_s"]
         if not 1 <= wanted <= MAX_TIMEOUT_S:
             return Decline(Refusal.BAD_OPTIONS, f"timeout_s is {wanted}; from 1 to {MAX_TIMEOUT_S}")
-        given = request.options["payload"]
-        payload = DEFAULT_PAYLOAD if given is None else given
+        try:
+            payload = self.event(request)
+        except Refused as error:
+            return Decline(error.refusal, error.detail)
         function, alias = request.target["function"], request.target["alias"]
         return Change(
             direction=Direction.RISKY,
             summary=f"invoke {function}:{alias} (version {state['version']}) with {preview(json.dumps(payload))}",
             plan={
                 "payload": payload,
-                "expect": request.options["expect"] or {},
+                "expect": self.expected(request),
                 "timeout_s": wanted,
                 "version": state["version"],
                 "weights": state["weights"],
@@ -119,6 +135,52 @@ class SmokeTest(Action):
             detail = f"{request.target['function']} may have been invoked; its answer is lost ({change.summary})"
             return Verification(Verdict.UNKNOWN, detail=detail)
         return Verification(self._seen.verdict, detail=self._seen.detail, evidence=self._seen.evidence)
+
+
+class SmokeTest(Invocation):
+    """Uses its target and changes nothing of it."""
+
+    name = "smoke_test"
+    changes_target = False
+
+    def event(self, request: Request) -> Mapping[str, Any]:
+        """The payload as it was given."""
+        given = request.options["payload"]
+        return DEFAULT_PAYLOAD if given is None else dict(given)
+
+    def expected(self, request: Request) -> Mapping[str, Any]:
+        """Nothing by default: any answer without an error will do."""
+        return request.options["expect"] or {}
+
+
+class RunHook(Invocation):
+    """Runs a function of the user's own, which is told on whose behalf."""
+
+    name = "run_hook"
+
+    def event(self, request: Request) -> Mapping[str, Any]:
+        """The payload, and beside it what a hook needs to work once for one action and to say why in its own log."""
+        payload = request.options["payload"] or {}
+        if OURS in payload:
+            raise Refused(Refusal.BAD_OPTIONS, f"{OURS} in payload is what selfheal itself tells the hook; rename it")
+        told = {
+            "action_id": request.action_id,
+            "incident": request.incident,
+            "system": request.system,
+            "response": request.response,
+            "reason": request.reason,
+            "requested_by": request.requested_by,
+        }
+        return {OURS: told, **payload}
+
+    def expected(self, request: Request) -> Mapping[str, Any]:
+        """A hook says that it has done its work; no word of it does not count as done."""
+        given = request.options["expect"]
+        return DEFAULT_ANSWER if given is None else dict(given)
+
+    def may_repeat(self, request: Request) -> bool:
+        """Only if the hook itself keeps the same `action_id` from working twice."""
+        return bool(request.options["repeatable"])
 
 
 def judge(answer: Mapping[str, Any], body: str, expect: Mapping[str, Any], took_ms: int) -> Seen:
@@ -179,4 +241,4 @@ def _json(text: str) -> Any:
         return text
 
 
-lambda_handler = handler_for(SmokeTest)
+lambda_handler = handler_for(SmokeTest, RunHook)

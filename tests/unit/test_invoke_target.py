@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +15,17 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
+from moto import mock_aws
 from selfheal.action import Change, Decline, Verification
-from selfheal.clients import client_once
+from selfheal.clients import client, client_once
 from selfheal.errors import NotApplied, TargetForbidden, TargetNotFound, Unreadable
 from selfheal.refusal import Refusal
 from selfheal.request import read_request
 from selfheal.words import Direction, Mode, Verdict
 
-from functions.invoke_target.app import MAX_TIMEOUT_S, SmokeTest, differences, judge
-from tests.unit.aws import ask, event, planned, script
+from functions.invoke_target.app import MAX_TIMEOUT_S, RunHook, SmokeTest, differences, judge
+from tests.unit.aws import ROOT, ask, event, planned, script
+from tests.unit.stage import stage
 
 FUNCTION = "the-alchemiser-v2-lambda-dev"
 TARGET = {"function": FUNCTION, "alias": "live"}
@@ -220,6 +224,107 @@ def test_a_lambda_that_was_never_reached_is_unreadable() -> None:
 
     with pytest.raises(Unreadable):
         SmokeTest(300).apply(ask("smoke_test", TARGET), change())
+
+
+# -- hooks ------------------------------------------------------------------------------------------------------------
+
+HOOK = {"function": "close-positions", "alias": "live"}
+WHY = {"incident": "shop-1a", "system": "shop", "response": "errors", "reason": "P1", "requested_by": "ann"}
+
+
+def hook(*, of: Mapping[str, Any] | None = None, **options: Any) -> Change | Decline:
+    decision = RunHook().decide(STATE, ask("run_hook", HOOK, options=options, **(WHY if of is None else of)))
+    assert isinstance(decision, Change | Decline)
+    return decision
+
+
+def test_a_hook_is_told_on_whose_behalf_it_runs() -> None:
+    planned_hook = hook(payload={"symbols": ["A"]})
+
+    assert isinstance(planned_hook, Change)
+    assert planned_hook.direction is Direction.RISKY
+    assert planned_hook.plan["payload"] == {"selfheal": {"action_id": "test-1", **WHY}, "symbols": ["A"]}
+    assert "close-positions:live (version 7)" in planned_hook.summary
+
+
+def test_a_hook_by_hand_gets_the_same_fields_without_values() -> None:
+    by_hand = hook(of={})
+
+    assert isinstance(by_hand, Change)
+    told = by_hand.plan["payload"]["selfheal"]
+    assert told == {"action_id": "test-1", "reason": "", **dict.fromkeys(WHY.keys() - {"reason"})}
+
+
+def test_a_payload_that_speaks_in_selfheals_name_is_refused() -> None:
+    decision = hook(payload={"selfheal": {"action_id": "other"}})
+
+    assert isinstance(decision, Decline)
+    assert decision.refusal is Refusal.BAD_OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("answer", "expect", "verdict"),
+    [
+        ({"ok": True}, None, Verdict.HOLDS),
+        ({"ok": True, "closed": 3}, None, Verdict.HOLDS),
+        ({"ok": False}, None, Verdict.DOES_NOT_HOLD),
+        ({"ok": 1}, None, Verdict.DOES_NOT_HOLD),
+        (None, None, Verdict.DOES_NOT_HOLD),
+        (None, {}, Verdict.HOLDS),
+        ({"closed": 3}, {"closed": 3}, Verdict.HOLDS),
+    ],
+)
+def test_a_hook_must_say_that_it_has_done_its_work(answer: Any, expect: Any, verdict: Verdict) -> None:
+    planned_hook = hook(expect=expect)
+
+    assert isinstance(planned_hook, Change)
+    assert judge({"StatusCode": 200}, json.dumps(answer), planned_hook.plan["expect"], 1).verdict is verdict
+
+
+def test_only_a_hook_that_says_so_is_run_again_and_a_smoke_test_never() -> None:
+    assert RunHook().may_repeat(ask("run_hook", HOOK, options={"repeatable": True}))
+    assert not RunHook().may_repeat(ask("run_hook", HOOK))
+    assert not SmokeTest().may_repeat(ask("smoke_test", TARGET))
+    assert RunHook.reversible is False
+
+
+@pytest.mark.parametrize(("repeatable", "outcome", "runs"), [(False, "inconclusive", 1), (True, "acted", 2)])
+def test_a_hook_whose_run_was_killed_after_the_call(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, repeatable: bool, outcome: str, runs: int
+) -> None:
+    with stage(monkeypatch, tmp_path) as on_stage:
+        play = on_stage.play("run_hook_again" if repeatable else "run_hook")
+        on_stage.wire.again(names=("lambda.invoke",), after=True)
+        assert on_stage.run(play) is None
+        sent = on_stage.wire.sent("lambda.invoke")
+        end = on_stage.to_the_end(play)
+
+        assert (end["outcome"], sent + on_stage.wire.sent("lambda.invoke")) == (outcome, runs)
+        assert on_stage.run(play)["outcome"] == outcome  # type: ignore[index]
+
+
+def test_the_example_in_the_documentation_keeps_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice with the same id is one effect, and its answer is the one that `run_hook` expects."""
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "hooks.md").read_text(), re.DOTALL)
+    assert code is not None
+    done: list[str] = []
+    with mock_aws():
+        table: dict[str, Any] = {"TableName": "hooks", "BillingMode": "PAY_PER_REQUEST"}
+        table["AttributeDefinitions"] = [{"AttributeName": "id", "AttributeType": "S"}]
+        client("dynamodb").create_table(**table, KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}])
+
+        def close_all_positions(key: str) -> int:
+            done.append(key)
+            return 3
+
+        example: dict[str, Any] = {"close_all_positions": close_all_positions}
+        exec(code.group(1), example)  # noqa: S102 - our own page
+        event = {"selfheal": {"action_id": "a-1"}}
+        answers = [example["lambda_handler"](event, None) for _ in range(2)]
+
+    assert done == ["a-1"]
+    for answer in answers:
+        assert judge({"StatusCode": 200}, json.dumps(answer), {"ok": True}, 1).verdict is Verdict.HOLDS
 
 
 def test_the_event_file_is_a_plan() -> None:
