@@ -28,6 +28,7 @@ from selfheal.clients import client
 from selfheal.drain import timing
 from selfheal.engine import World
 from selfheal.ledger import Ledger
+from selfheal.request import read_request
 from selfheal.runbook import FORMAT_VERSION
 from selfheal.words import Stage as StageOf
 
@@ -38,7 +39,7 @@ from tests.unit.dead_letters import QUEUE as DLQ
 from tests.unit.dead_letters import SOURCE as SOURCE_QUEUE
 from tests.unit.doubles import Clock, Killed
 from tests.unit.incidents import incident
-from tests.unit.wire import Wire
+from tests.unit.wire import CAPTURE, EVIDENCE_FUNCTION, Wire
 
 ALARM = "shop-errors"
 CODE_DEPLOY = {"application": "shop", "deployment_group": "shop-web"}
@@ -429,6 +430,7 @@ class Stage:
         last = {"lastSuccessfulDeployment": {"deploymentId": "d-good"}}
         allowed = {"EvaluationResults": [{"EvalActionName": "sqs:SendMessage", "EvalDecision": "allowed"}]}
         return {
+            CAPTURE: lambda asked: {"Payload": io.BytesIO(json.dumps(captured(asked)).encode())},
             "cloudwatch.list_alarm_mute_rules": lambda asked: {"AlarmMuteRuleSummaries": []},
             "iam.simulate_principal_policy": lambda asked: allowed,
             "codedeploy.list_deployments": lambda asked: {
@@ -441,6 +443,12 @@ class Stage:
             "codedeploy.get_deployment_group": lambda asked: {"deploymentGroupInfo": last},
             "codedeploy.stop_deployment": stop,
         }
+
+
+def captured(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What PreserveEvidence answers."""
+    request = read_request(asked, ("capture_evidence",), "default-id")
+    return {"outcome": "acted", "evidence": {"captured": f"s3://archive/evidence/{request.action_id}.json"}}
 
 
 VARIANTS = {
@@ -462,7 +470,12 @@ def stage(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Stage]:
     paced = {entry.function for entry in ACTIONS.values() if entry.paced}
     queue = f"https://sqs.eu-central-1.amazonaws.com/{ACCOUNT}/paced"
     started = {entry.function: queue if entry.function in paced else FUNCTION for entry in ACTIONS.values()}
-    settings = {"MAX_MODE": "auto", "RUNBOOKS_PATH": str(runbooks), "ACTION_FUNCTIONS": json.dumps(started)}
+    settings = {
+        "MAX_MODE": "auto",
+        "RUNBOOKS_PATH": str(runbooks),
+        "ACTION_FUNCTIONS": json.dumps(started),
+        "EVIDENCE_FUNCTION": EVIDENCE_FUNCTION,
+    }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
 

@@ -20,6 +20,9 @@ from tests.unit.doubles import Faults, Killed
 IAM_PREFIX = {"resourcegroupstaggingapi": "tag"}
 IAM_ACTION = {"Invoke": "InvokeFunction"}
 """Where IAM names a call otherwise than its API does (service authorization reference)."""
+EVIDENCE_FUNCTION = "selfheal-PreserveEvidence"
+CAPTURE = "evidence.capture"
+"""The engine's question for evidence: an Invoke, and no effect of the action."""
 
 
 def refused_by_aws(code: str, status: int) -> Callable[[], ClientError]:
@@ -116,6 +119,8 @@ class Wire(Faults):
         if not self.listening:
             return None
         name = f"{model.service_model.service_name}.{xform_name(model.name)}"
+        if name == "lambda.invoke" and EVIDENCE_FUNCTION in params["url_path"]:
+            name = CAPTURE
         self.permissions |= permissions_of(model.service_model.service_name, model.name, params.get("body"))
         with self.lock:
             context["wire"] = name, self._through(lambda: self.begin(name))
