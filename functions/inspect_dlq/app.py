@@ -7,23 +7,18 @@ Precondition: the queue has no redrive policy of its own: each look counts as a 
 
 SQS cannot show a message without receiving it: the sample is hidden for a short while, at most for the time below if
 the run dies, and its receive counts go up by one. In a FIFO queue the groups of the sample wait for so long.
-
-Evidence goes into records and messages that many people read. So bodies and errors are cut to 256 characters, and what
-looks like a secret is masked; the whole of it stays at 32 KB at most. What was left out is counted.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from selfheal.action import Action, Change, Decision, Decline, State, Verification
-from selfheal.dead_letter import DeadLetter, Stay, Writer, preview, read_letter
 from selfheal.handler import handler_for
-from selfheal.queue import BATCH, Queue
+from selfheal.letter_sample import describe, sample
+from selfheal.queue import Queue
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
@@ -32,26 +27,6 @@ VISIBILITY_S = 90
 FIFO_VISIBILITY_S = 60
 """Shorter, because each message holds up its whole group."""
 MAX_SAMPLE = 50
-MAX_EVIDENCE_BYTES = 32_768
-MAX_GROUPS = 20
-"""Origins, error codes and duplicates that are listed; the rest is counted."""
-POISON_COPIES = 3
-"""So many letters with the same payload speak for an event that fails each time."""
-
-TRANSIENT = (
-    "throttl",
-    "toomanyrequests",
-    "rate exceeded",
-    "timed out",
-    "timeout",
-    "zeroreservedconcurrency",
-    "eventageexceeded",
-    "429",
-    "serviceunavailable",
-    "internalfailure",
-    "503",
-)
-"""Found in an error, these speak for a cause that passes by itself."""
 
 
 class InspectDlq(Action):
@@ -79,17 +54,17 @@ class InspectDlq(Action):
 
     def decide(self, state: State, request: Request) -> Decision:
         """Refuse a look that would push messages on."""
-        sample = request.options["sample"]
-        if sample > MAX_SAMPLE:
-            return Decline(Refusal.BAD_OPTIONS, f"sample is {sample}; at most {MAX_SAMPLE}")
+        size = request.options["sample"]
+        if size > MAX_SAMPLE:
+            return Decline(Refusal.BAD_OPTIONS, f"sample is {size}; at most {MAX_SAMPLE}")
         name, counts = request.target["queue"], state["counts"]
         if state["has_redrive"]:
             detail = f"{name} has a redrive policy itself and {counts['total']} messages"
             return Decline(Refusal.QUEUE_HAS_REDRIVE, detail, {"counts": counts})
         return Change(
             direction=Direction.READ,
-            summary=f"{name} holds {counts['total']} messages ({counts['visible']} visible); look at up to {sample}",
-            plan={"url": state["url"], "counts": counts, "fifo": state["fifo"], "sample": sample},
+            summary=f"{name} holds {counts['total']} messages ({counts['visible']} visible); look at up to {size}",
+            plan={"url": state["url"], "counts": counts, "fifo": state["fifo"], "sample": size},
         )
 
     def apply(self, request: Request, change: Change) -> Mapping[str, Any]:
@@ -97,133 +72,12 @@ class InspectDlq(Action):
         plan = change.plan
         queue = Queue(request.target["queue"], plan["url"])
         hidden_s = FIFO_VISIBILITY_S if plan["fifo"] else VISIBILITY_S
-        letters, still_hidden = _sample(queue, plan["sample"], hidden_s)
+        letters, still_hidden = sample(queue, plan["sample"], hidden_s)
         return describe(plan["counts"], letters, still_hidden, request.target.fields, time.time())
 
     def verify(self, request: Request, change: Change) -> Verification:
         """Nothing was changed, so there is nothing to wait for."""
         return Verification(Verdict.HOLDS, detail=change.summary)
-
-
-def _sample(queue: Queue, size: int, hidden_s: int) -> tuple[list[DeadLetter], list[str]]:
-    """Up to `size` different letters, visible again afterwards; and the ids that stay hidden for up to `hidden_s`."""
-    letters: dict[str, DeadLetter] = {}
-    end = time.monotonic() + hidden_s / 2
-    try:
-        while len(letters) < size and time.monotonic() < end:
-            messages = queue.receive(visibility_s=hidden_s, most=min(BATCH, size - len(letters)))
-            fresh = [message for message in messages if message["MessageId"] not in letters]
-            letters.update({letter.message_id: letter for letter in map(read_letter, messages)})
-            if not fresh:
-                break
-    finally:
-        still_hidden = queue.release({message_id: letter.receipt for message_id, letter in letters.items()})
-    return list(letters.values()), still_hidden
-
-
-def describe(
-    counts: Mapping[str, int],
-    letters: Sequence[DeadLetter],
-    still_hidden: Sequence[str],
-    target: Mapping[str, Any],
-    now: float,
-) -> dict[str, Any]:
-    """The evidence: what the sample tells about the queue."""
-    copies = Counter(letter.fingerprint for letter in letters)
-    advice = {letter.message_id: suggestion(letter, copies[letter.fingerprint], target) for letter in letters}
-    evidence: dict[str, Any] = {
-        "counts": dict(counts),
-        "sampled": len(letters),
-        "writers": dict(Counter(letter.writer.value for letter in letters)),
-        "origins": _most(Counter(_origin(letter) for letter in letters)),
-        "errors": _most(Counter(_error(letter) for letter in letters)),
-        "age_s": _ages(letters, now),
-        "duplicates": _duplicates(letters, copies),
-        "suggestion": _overall([do for do, _ in advice.values()]),
-        "still_hidden": list(still_hidden[:MAX_GROUPS]),
-        "messages": [_shown(letter, *advice[letter.message_id], now) for letter in letters],
-    }
-    return _bounded(evidence)
-
-
-def suggestion(letter: DeadLetter, copies: int, target: Mapping[str, Any]) -> tuple[str, str]:
-    """What to do with one letter: replay, redrive, archive or leave; and why."""
-    fixed = {
-        Writer.SQS_REDRIVE: ("redrive", "it came from an SQS queue; move it back once the consumer is mended"),
-        Writer.SCHEDULER: ("archive", Stay.TIME_HAS_PASSED.sentence),
-        Writer.SNS_SUBSCRIPTION: ("leave", Stay.WOULD_BROADCAST.sentence),
-        Writer.UNKNOWN: ("leave", Stay.UNKNOWN_WRITER.sentence),
-    }.get(letter.writer)
-    if fixed:
-        return fixed
-    if not target["replay_to"]:
-        return "leave", "the target does not say where it would go; name replay_to"
-    if letter.payload is None:
-        return "archive", Stay.NO_PAYLOAD.sentence
-    if any(word in f"{letter.error_code} {letter.error_message}".lower() for word in TRANSIENT):
-        return "replay", "the error is of a kind that passes by itself"
-    if copies >= POISON_COPIES:
-        return "leave", f"{copies} letters of the sample are the same; mend the cause first"
-    return "replay", "with a canary, once the cause is mended"
-
-
-def _overall(advice: Sequence[str]) -> dict[str, Any]:
-    by_kind = Counter(advice)
-    do = next(iter(by_kind)) if len(by_kind) == 1 else "leave"
-    return {"do": do, "by_kind": dict(by_kind), "mixed": len(by_kind) > 1}
-
-
-def _origin(letter: DeadLetter) -> str:
-    return (letter.origin or letter.sent_to or "not in the message")[:256]
-
-
-def _error(letter: DeadLetter) -> str:
-    return preview(f"{letter.error_code}: {letter.error_message}".strip(": ") or "none in the message")
-
-
-def _ages(letters: Sequence[DeadLetter], now: float) -> dict[str, int] | None:
-    ages = sorted(round(now - letter.sent_at) for letter in letters if letter.sent_at)
-    return {"newest": ages[0], "median": ages[len(ages) // 2], "oldest": ages[-1]} if ages else None
-
-
-def _duplicates(letters: Sequence[DeadLetter], copies: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Payloads that are there more than once, the most frequent first."""
-    first = {letter.fingerprint: letter for letter in reversed(letters)}
-    several = sorted((mark for mark in first if copies[mark] > 1), key=lambda mark: -copies[mark])
-    return [{"copies": copies[mark], "body": preview(first[mark].body)} for mark in several[:MAX_GROUPS]]
-
-
-def _most(counter: Counter[str]) -> dict[str, int]:
-    listed = dict(counter.most_common(MAX_GROUPS))
-    rest = counter.total() - sum(listed.values())
-    return {**listed, "others": rest} if rest else listed
-
-
-def _shown(letter: DeadLetter, do: str, why: str, now: float) -> dict[str, Any]:
-    return {
-        "message_id": letter.message_id,
-        "writer": letter.writer.value,
-        "origin": _origin(letter),
-        "sent_to": letter.sent_to[:256],
-        "error": _error(letter),
-        "request_id": letter.request_id[:256],
-        "age_s": round(now - letter.sent_at) if letter.sent_at else None,
-        "receive_count": letter.receive_count,
-        "body": preview(letter.body),
-        "do": do,
-        "why": why,
-    }
-
-
-def _bounded(evidence: dict[str, Any]) -> dict[str, Any]:
-    """At most MAX_EVIDENCE_BYTES: single messages are left out first, then lists; the counts never."""
-    left_out = evidence["left_out"] = dict.fromkeys(("messages", "duplicates", "errors", "origins"), 0)
-    for name in left_out:
-        part = evidence[name]
-        while part and len(json.dumps(evidence).encode()) > MAX_EVIDENCE_BYTES:
-            part.pop() if isinstance(part, list) else part.popitem()
-            left_out[name] += 1
-    return evidence
 
 
 lambda_handler = handler_for(InspectDlq)

@@ -13,11 +13,12 @@ from selfheal.action import Change, Decline
 from selfheal.clients import client
 from selfheal.dead_letter import read_letter
 from selfheal.errors import TargetNotFound
+from selfheal.letter_sample import MAX_EVIDENCE_BYTES, describe, suggestion
 from selfheal.refusal import Refusal
 from selfheal.request import Request, read_request
 from selfheal.words import Direction, Mode, Verdict
 
-from functions.inspect_dlq.app import MAX_EVIDENCE_BYTES, MAX_SAMPLE, InspectDlq, describe, suggestion
+from functions.inspect_dlq.app import MAX_SAMPLE, InspectDlq
 from tests.unit.aws import ask, event, planned, script
 from tests.unit.dead_letters import (
     FUNCTION,

@@ -305,6 +305,7 @@ def why_not_redrive(letter: DeadLetter, sources: Mapping[str, str]) -> Stay | No
 _SECRET_NAME = re.compile(r"secret|token|passw|api.?key|authorization|credential|private|cookie|signature", re.I)
 _SECRET_TEXT = re.compile(
     r"(AKIA|ASIA)[A-Z0-9]{16}"  # AWS access key ids
+    r"|(?i:authorization[\"']?\s*[:=]\s*)[\"']?[^\"'\r\n]+"  # scheme and credentials, to the end of the line
     r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"  # JSON web tokens
     r"|(?<![\w/+])[A-Za-z0-9/+]{40,}={0,2}"  # long random texts: secret keys, digests
     r"|(?i:(?:secret|token|passw\w*|api.?key|authorization|cookie)[\"']?\s*[:=]\s*)[\"']?[^\s\"',;}]+"
