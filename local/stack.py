@@ -7,15 +7,16 @@ import os
 import platform
 import shlex
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import sam, system
+from local import demos, sam, system
 from local.account import Account
+from local.demos import Demo
 from local.emulator.control import Emulator
 from local.emulator.environments import REPOSITORY
 
@@ -108,8 +109,8 @@ def refuse_taken(port: int) -> None:
             ) from error
 
 
-def start(port: int | None, home: Path, step: Step, *, detached: bool) -> Stack:
-    """Start the emulator, deploy the demo system and selfheal to it. Whatever fails, nothing is left running.
+def start(port: int | None, home: Path, step: Step, *, detached: bool, further: Sequence[Demo] = ()) -> Stack:
+    """Start the emulator, deploy the demo systems and selfheal to it. Whatever fails, nothing is left running.
 
     Raises :class:`~local.emulator.control.EmulatorError`, :class:`~local.emulator.environments.InstallError`,
     :class:`~local.sam.SamFailed`.
@@ -126,7 +127,9 @@ def start(port: int | None, home: Path, step: Step, *, detached: bool) -> Stack:
         stack = Stack(home, emulator)
         stack.account.client("s3").create_bucket(Bucket=BUCKET)
         _deploy_demo(stack, demo.result(), step)
-        _deploy_own(stack, own.result(), step)
+        for one in further:
+            _deploy_further(stack, one, step)
+        _deploy_own(stack, own.result(), step, further)
         undo.pop_all()
     return stack
 
@@ -151,8 +154,17 @@ def _deploy_demo(stack: Stack, built: Path, step: Step) -> None:
         stack.system.publish_history()
 
 
-def _deploy_own(stack: Stack, built: Path, step: Step) -> None:
-    given = parameters(stack.account.outputs(system.NAME))
+def _deploy_further(stack: Stack, one: Demo, step: Step) -> None:
+    with step(f"{one.NAME} deployed"):
+        built = sam.build(one.NAME, one.FOLDER / "template.yaml", [one.FOLDER], stack.home / "build.log")
+        period = {"AlarmPeriod": str(ALARM_PERIOD_S)}
+        sam.deploy(one.NAME, built, bucket=BUCKET, parameters=period, **_deployment(stack))
+        one.prepare(stack.account)
+
+
+def _deploy_own(stack: Stack, built: Path, step: Step, further: Sequence[Demo]) -> None:
+    touched = [one.parameters() for one in further]
+    given = parameters(stack.account.outputs(system.NAME), touched)
     with step(f"{NAME} deployed"):
         sam.deploy(NAME, built, bucket=BUCKET, parameters=given, **_deployment(stack))
 
@@ -161,23 +173,21 @@ def _deployment(stack: Stack) -> dict[str, Any]:
     return {"environment": stack.emulator.environment(), "log": stack.deploy_log}
 
 
-def parameters(demo: dict[str, str]) -> dict[str, str]:
-    """selfheal's parameters: it may touch the demo system and nothing else, and act by itself."""
+def parameters(demo: dict[str, str], further: Sequence[Mapping[str, list[str]]] = ()) -> dict[str, str]:
+    """selfheal's parameters: it may touch the demo systems and nothing else, and act by itself."""
+    first = {
+        "ProtectedFunctions": [demo["FunctionArn"]],
+        "ProtectedQueues": [demo["QueueArn"]],
+        "ProtectedParameters": [demo["ParameterArn"]],
+        "ProtectedSchedules": [demo["ScheduleArn"]],
+        "SchedulerRoles": [demo["SchedulerRoleArn"]],
+        "ProtectedLogGroups": [demos.arn("logs", f"log-group:/aws/lambda/{system.FUNCTION}")],
+        # what a system of its kind also has; the demo has none, tests bring their own
+        "ProtectedRules": [demos.arn("events", f"rule/{system.NAME}/*")],
+        "ProtectedDeploymentGroups": [demos.arn("codedeploy", f"deploymentgroup:{system.NAME}/*")],
+    }
     return {
         "MaxMode": "auto",
         "Architecture": "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
-        "ProtectedFunctions": demo["FunctionArn"],
-        "ProtectedQueues": demo["QueueArn"],
-        "ProtectedParameters": demo["ParameterArn"],
-        "ProtectedSchedules": demo["ScheduleArn"],
-        "SchedulerRoles": demo["SchedulerRoleArn"],
-        # what a system of its kind also has; the demo has none, tests bring their own
-        "ProtectedRules": _arn_like(demo["FunctionArn"], "events", f"rule/{system.NAME}/*"),
-        "ProtectedDeploymentGroups": _arn_like(demo["FunctionArn"], "codedeploy", f"deploymentgroup:{system.NAME}/*"),
+        **demos.together([first, *further]),
     }
-
-
-def _arn_like(arn: str, service: str, resource: str) -> str:
-    """An ARN in the same partition, region and account."""
-    _, partition, _, region, account, *_ = arn.split(":")
-    return f"arn:{partition}:{service}:{region}:{account}:{resource}"
