@@ -34,6 +34,10 @@ responses:
     alarms: [shop-errors]
     severity: P1
 """
+CHECKED = """\
+sweeps:
+  - {name: daily, checks: [{flag: flag}]}
+"""
 
 HERE = "⟦"
 """Stands in a text where the problem must be reported."""
@@ -183,8 +187,24 @@ MISTAKES = {
     "target of no kind": (HEAD + "  x: " + HERE + "{lambda: a}\n", "no kind of target has ['lambda']; write one of"),
     "target with a misspelt field": (HEAD + "  x: " + HERE + "{paramter: a}\n", "did you mean `parameter`?"),
     "half a target": (
-        HEAD + "  x: " + HERE + "{function: a}\n",
+        HEAD + "  x: " + HERE + "{cluster: a}\n",
+        "`service` is missing; add it: name of an ECS service",
+    ),
+    "half a target with more": (
+        HEAD + "  x: " + HERE + "{function: a, code_deploy: {application: a, deployment_group: b}}\n",
         "`alias` is missing; add it: alias name, such as live",
+    ),
+    "target with a second field misspelt": (
+        HEAD + "  x: {function: a, " + HERE + "alis: live}\n",
+        "unknown key `alis`; did you mean `alias`?",
+    ),
+    "function where its alias is meant": (
+        HEAD + RESPONSE + "    remediate: [{roll_back_alias: " + HERE + "{function: a}}]\n",
+        "`roll_back_alias` cannot work on a function; it needs {function, alias}",
+    ),
+    "system as a named target": (
+        HEAD + "  x: " + HERE + "{system: shop}\n",
+        "no kind of target has ['system']",
     ),
     "target that is a text": (HEAD + "  x: " + HERE + "a\n", "`a` is no target; write one of {parameter: …}"),
     "target name": (HEAD + "  " + HERE + "X: {queue: a}\n", "`X` is no short name; use lower-case letters"),
@@ -206,7 +226,7 @@ MISTAKES = {
     ),
     "step without an action": (
         HEAD + RESPONSE + "    contain: [" + HERE + "{approval: required}]\n",
-        "a step names its action; known: `disable_rules`, `disable_schedule`, `halt_trading`, `inspect_dlq`",
+        "a step names its action; known: `cancel_replay`, `capture_evidence`, `check_health`, `disable_rules`",
     ),
     "step that is a text": (
         HEAD + RESPONSE + "    contain: [" + HERE + "halt_trading]\n",
@@ -226,11 +246,132 @@ MISTAKES = {
     ),
     "probe of another kind": (
         HEAD + RESPONSE + "    probe: {" + HERE + "roll_back_alias: live}\n",
-        "`roll_back_alias` cannot stand in probe: a probe is a smoke test; known: `smoke_test`",
+        "`roll_back_alias` cannot stand in probe: a probe proves that it works; known: `check_health`, `smoke_test`",
     ),
     "probe of an address": (
         HEAD + RESPONSE + "    probe: {" + HERE + "url: https://shop.example.com}\n",
-        "unknown action `url`; known: `smoke_test`",
+        "unknown action `url`; known: `check_health`, `smoke_test`",
+    ),
+    "look at another system": (
+        HEAD + CHECKED + RESPONSE + "    contain: [{check_health: {system: " + HERE + "shop-2}}]\n",
+        "`shop-2` is not this runbook's system; write `shop`",
+    ),
+    "look by a sweep that is none": (
+        HEAD + CHECKED + RESPONSE + "    recover: [{check_health: {system: shop}, sweep: " + HERE + "evening}]\n",
+        "unknown sweep `evening`; known: `daily`",
+    ),
+    "look with checks of its own": (
+        HEAD + CHECKED + RESPONSE + "    recover: [{check_health: {system: shop}, " + HERE + "checks: []}]\n",
+        "unknown key `checks`",
+    ),
+    "look at nothing": (
+        HEAD + RESPONSE + "    recover: [" + HERE + "{check_health: {system: shop}}]\n",
+        "this looks at nothing; name a `sweep`, or give the runbook `checks`",
+    ),
+    "probe that may fail": (
+        HEAD + CHECKED + RESPONSE + "    probe: {check_health: {system: shop}, must_pass: " + HERE + "false}\n",
+        "`must_pass` is always true here; leave it away",
+    ),
+    "evidence of another system": (
+        HEAD + RESPONSE + "    contain: [{capture_evidence: {system: " + HERE + "other}}]\n",
+        "`other` is not this runbook's system",
+    ),
+    "a stage without end": (
+        HEAD + RESPONSE + "    contain: " + HERE + "[" + "{halt_trading: flag}, " * 20 + "{halt_trading: flag}]\n",
+        "`contain` has 21 entries; at most 20 are right",
+    ),
+    # procedures
+    "procedure with a target that is none": (
+        HEAD + "procedures: [{name: p, when: x, steps: [{run: " + HERE + "'kill {engine.cluster}'}]}]\n",
+        "`{engine.cluster}`: unknown target `engine`",
+    ),
+    "procedure with a field that is none": (
+        HEAD + "procedures: [{name: p, when: x, steps: [{say: " + HERE + "'look at {live.alis}'}]}]\n",
+        "`{live.alis}`: `live` has no `alis`; did you mean `alias`?",
+    ),
+    "procedure with a field of the alarm": (
+        HEAD
+        + "  f: {function: '{alarm.FunctionName}', alias: live}\nprocedures: [{name: p, when: x, steps: [{say: "
+        + HERE
+        + "'{f.function}'}]}]\n",
+        "`{f.function}` is known only when its alarm comes",
+    ),
+    "procedure with a step of no kind": (
+        HEAD + "procedures: [{name: p, when: x, steps: [" + HERE + "{says: y}]}]\n",
+        "a step of a procedure is one of `say`, `run` and `ask`; did you mean `say`?",
+    ),
+    "procedure that asks for what is none": (
+        HEAD + "procedures: [{name: p, when: x, steps: [{ask: {halt_trading: " + HERE + "live}}]}]\n",
+        "`halt_trading` cannot work on a alias",
+    ),
+    "response with a procedure that is none": (
+        HEAD + RESPONSE + "    procedures: [" + HERE + "fix]\n",
+        "unknown procedure `fix`",
+    ),
+    "response with a book of procedures": (
+        HEAD
+        + "procedures: [{name: p, when: x, steps: ["
+        + ", ".join(["{say: '" + "x" * 1999 + "'}"] * 11)
+        + "]}]\n"
+        + RESPONSE
+        + "    procedures: "
+        + HERE
+        + "[p]\n",
+        "more than 20000 characters in all",
+    ),
+    # severities
+    "severity that is none": (
+        HEAD + "severities: {" + HERE + "P9: {respond_within: 5m}}\n",
+        "`P9` is no value of `severities`; known: `P0`",
+    ),
+    "ladder longer than the severity's time": (
+        HEAD
+        + "severities: {P1: {respond_within: 5m}}\n"
+        + RESPONSE
+        + "    remediate: [{roll_back_alias: live}, "
+        + HERE
+        + "{roll_back_alias: live}]\n",
+        "escalate_after is 300 s",
+    ),
+    # what comes before
+    "window with a step that changes": (
+        HEAD + "maintenance: [{days: [sat], from: '06:00', to: '08:00', before: [{" + HERE + "halt_trading: flag}]}]\n",
+        "`halt_trading` cannot stand in maintenance",
+    ),
+    "rollout that changes nothing": (
+        HEAD + CHECKED + "rollouts: [{name: r, steps: " + HERE + "[{check_health: {system: shop}}]}]\n",
+        "this rollout changes nothing",
+    ),
+    "rollout after one that is none": (
+        HEAD
+        + "rollouts: [{name: r, requires: {rollout: "
+        + HERE
+        + "shop/s, clean_for: 1d}, steps: [{enable_rules: {bus: b, rule: r}}]}]\n",
+        "there is no rollout `shop/s`; did you mean `shop/r`?",
+    ),
+    "rollout after itself": (
+        HEAD
+        + "rollouts: [{name: r, requires: {rollout: "
+        + HERE
+        + "shop/r, clean_for: 1d}, steps: [{enable_rules: {bus: b, rule: r}}]}]\n",
+        "`shop/r` would wait for itself",
+    ),
+    # watches
+    "watch by a sweep that is none": (
+        HEAD + CHECKED + "watches: [{name: w, sweep: " + HERE + "d}]\n",
+        "unknown sweep `d`",
+    ),
+    "watch of no target": (
+        HEAD + CHECKED + "watches: [{name: w, sweep: daily, on: [" + HERE + "cart*]}]\n",
+        "no target fits `cart*`",
+    ),
+    "watch that is shorter than its step": (
+        HEAD + CHECKED + "watches: [{name: w, sweep: daily, " + HERE + "for: 1m}]\n",
+        "a watch looks 1 to 100 times",
+    ),
+    "watch without a breath": (
+        HEAD + CHECKED + "watches: [{name: w, sweep: daily, " + HERE + "every: 30s}]\n",
+        "let `every` be at least 1m",
     ),
     "unknown target": (
         HEAD + RESPONSE + "    contain: [{halt_trading: " + HERE + "flags}]\n",
@@ -310,7 +451,7 @@ MISTAKES = {
     ),
     "rollout of another action": (
         HEAD + "rollouts: [{name: r, steps: [{" + HERE + "halt_trading: flag}]}]\n",
-        "`halt_trading` cannot stand in rollout: a rollout enables rules; known: `enable_rules`",
+        "`halt_trading` cannot stand in rollout: a rollout enables rules, and looks and keeps before that; known:",
     ),
     "rollout that enables a rule twice": (
         HEAD
@@ -557,7 +698,133 @@ def test_every_default_is_written_out(tmp_path: Path) -> None:
         "escalate_after_s": 900,
         "cooldown_s": 900,
         "limits": {"per_hour": 3, "per_day": 7, "useless": 3, "targets": 10, "targets_percent": None},
+        "respond_within_s": 900,
+        "procedures": [],
     }
+    assert (system["watches"], system["procedures"], system["rollouts"]) == ([], [], [])
+
+
+@pytest.mark.parametrize(("severity", "seconds"), [("P0", 300), ("P1", 900), ("P2", 1800), ("P3", 7200), ("P4", 86400)])
+def test_a_severity_says_when_people_are_told(tmp_path: Path, severity: str, seconds: int) -> None:
+    system = compiled(tmp_path, HEAD + RESPONSE.replace("P1", severity))
+
+    (response,) = system["responses"]
+    assert (response["escalate_after_s"], response["respond_within_s"]) == (seconds, seconds)
+
+
+def test_a_runbook_has_times_of_its_own(tmp_path: Path) -> None:
+    text = HEAD + RESPONSE + "    escalate_after: 7m\nseverities: {P1: {respond_within: 4h}}\n"
+
+    (response,) = compiled(tmp_path, text)["responses"]
+
+    assert (response["escalate_after_s"], response["respond_within_s"]) == (420, 14_400)
+
+
+def test_a_look_at_the_system_may_stand_in_every_stage(tmp_path: Path) -> None:
+    look = "{check_health: {system: shop}, sweep: daily}"
+    more = f"    contain: [{look}]\n    remediate: [{look}]\n    recover: [{look}]\n    probe: {look}\n"
+
+    (response,) = compiled(tmp_path, HEAD + CHECKED + RESPONSE + more)["responses"]
+
+    steps = [response["contain"][0], response["remediate"][0], response["recover"][0], response["probe"]]
+    assert [step["target"] for step in steps] == [{"system": "shop"}] * 4
+    assert [step["options"] for step in steps] == [{"sweep": "daily"}] * 3 + [{"sweep": "daily", "must_pass": True}]
+
+
+def test_a_sweep_without_a_time_is_compiled(tmp_path: Path) -> None:
+    (sweep,) = compiled(tmp_path, HEAD + CHECKED)["sweeps"]
+
+    assert (sweep["at"], sweep["when"], sweep["checks"]) == ("", None, [{"flag": {"parameter": "/shop/enabled"}}])
+
+
+def test_a_rollout_looks_and_keeps_before_it_changes(tmp_path: Path) -> None:
+    more = """\
+  db: {database: shop-db}
+sweeps: [{name: daily, checks: [{flag: flag}]}]
+rollouts:
+  - name: first
+    steps: [{enable_rules: {bus: b, rule: r}}]
+  - name: second
+    requires: {rollout: shop/first, clean_for: 24h}
+    only: [{days: [sat, sun], from: "00:00", to: "23:59"}]
+    notify: false
+    steps: [{check_health: {system: shop}, sweep: daily}, {snapshot_database: db}, {enable_rules: {bus: b, rule: s}}]
+"""
+    first, second = compiled(tmp_path, HEAD + more)["rollouts"]
+
+    assert (first["requires"], first["only"], first["notify"]) == (None, [], True)
+    assert second["requires"] == {"rollout": "shop/first", "clean_for_s": 86_400}
+    assert second["only"] == [{"days": ["sat", "sun"], "from": "00:00", "to": "23:59"}]
+    assert second["notify"] is False
+    assert [step["settle_s"] for step in second["steps"]] == [0, 0, 300]
+    assert second["steps"][0]["options"] == {"sweep": "daily", "must_pass": True}
+
+
+def test_a_rollout_of_another_runbook_must_be_there(tmp_path: Path) -> None:
+    rollout = (
+        "rollouts: [{name: r, requires: {rollout: cart/r, clean_for: 1d}, steps: [{enable_rules: {bus: b, rule: r}}]}]"
+    )
+    cart = "system: cart\nowner: x\nrollouts: [{name: NAME, steps: [{enable_rules: {bus: b, rule: c}}]}]\n"
+
+    assert problems_of(tmp_path, shop=HEAD + rollout, cart=cart.replace("NAME", "r")) == []
+    (problem,) = problems_of(tmp_path, shop=HEAD + rollout, cart=cart.replace("NAME", "s"))
+    assert "there is no rollout `cart/r`" in problem
+
+
+def test_a_procedure_is_filled_in(tmp_path: Path) -> None:
+    more = """\
+stages: [dev]
+procedures:
+  - name: by-hand
+    when: selfheal could not
+    severity: P0
+    steps:
+      - {say: "{moving.code_deploy.application} is stuck in ${HOME}, {{x.y}} and {print}"}
+      - run: |
+          aws sqs purge-queue --queue-url {dlq.queue} \\
+            --attributes '{"a": {"b": 1}}' --group {cron.group}
+      - {ask: {replay_dlq: dlq, canary: 2}}
+      - {ask: {resume_trading: flag}}
+"""
+    text = HEAD.replace("system: shop", "system: shop-{stage}").replace("queue: shop-dlq", "queue: '{stage}-dlq'")
+
+    (procedure,) = compiled(tmp_path, text + more)["procedures"]
+
+    say, run, ask, resume = procedure["steps"]
+    assert (procedure["name"], procedure["when"], procedure["severity"]) == ("by-hand", "selfheal could not", "P0")
+    assert say == {"say": "shop is stuck in ${HOME}, {{x.y}} and {print}"}
+    assert run["run"].splitlines() == [
+        "aws sqs purge-queue --queue-url dev-dlq \\",
+        '  --attributes \'{"a": {"b": 1}}\' --group default',
+    ]
+    assert ask["ask"]["function"] == "DrainDlq"
+    assert ask["ask"]["event"] == {
+        "action": "replay_dlq",
+        "target": {"queue": "dev-dlq", "replay_to": {"function": "shop-web", "alias": "live"}},
+        "system": "shop-dev",
+        "options": {"canary": 2},
+    }
+    assert resume["ask"]["event"]["action"] == "resume_trading"
+
+
+def test_a_window_says_what_comes_before_it(tmp_path: Path) -> None:
+    more = """\
+  db: {database: shop-db}
+maintenance:
+  - {days: [sat], from: "06:00", to: "08:00", notice: 24h, before: [{snapshot_database: db}], before_at: 45m}
+watches: [{name: after a deployment, sweep: daily, on: ["l*"]}]
+"""
+    system = compiled(tmp_path, HEAD + more + CHECKED)
+
+    (window,) = system["maintenance"]
+    assert (window["notice_s"], window["before_s"], window["before"][0]["action"]) == (
+        86_400,
+        2700,
+        "snapshot_database",
+    )
+    assert system["watches"] == [
+        {"name": "after a deployment", "sweep": "daily", "every_s": 300, "for_s": 1800, "on": ["l*"]}
+    ]
 
 
 def test_what_is_written_is_compiled(tmp_path: Path) -> None:
@@ -602,7 +869,9 @@ sweeps:
         "targets": 4,
         "targets_percent": 50,
     }
-    assert system["maintenance"] == [{"days": ["sat", "sun"], "from": "22:00", "to": "02:30"}]
+    assert system["maintenance"] == [
+        {"days": ["sat", "sun"], "from": "22:00", "to": "02:30", "notice_s": 0, "before": [], "before_s": 0}
+    ]
     assert system["holidays"] == ["2026-01-26"]
     assert system["exempt"] == ["schedule:default/shop-nightly", "function:shop-old:live"]
     assert system["checks"] == [

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -89,6 +89,8 @@ class Response:
     escalate_after_s: int
     cooldown_s: int
     limits: Limits
+    respond_within_s: int = 0
+    procedures: tuple[str, ...] = ()
 
     def steps(self, stage: Stage) -> tuple[Step, ...]:
         """The steps of one stage, in their order."""
@@ -100,35 +102,66 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Rollout:
-    """Steps that a person starts, each behind the gate of the one before: at most `failed_invocations`, and at least
-    one event that came through, unless `quiet_ok`."""
-
-    name: str
-    steps: tuple[Step, ...]
-    failed_invocations: int
-    quiet_ok: bool
-
-
-@dataclass(frozen=True)
 class Sweep:
-    """Health checks at set times: `at` is a cron of six fields in `timezone`, `when` what it means."""
+    """Health checks at set times: `at` is a cron of six fields in `timezone`, `when` what it means (None: only when
+    somebody asks)."""
 
     name: str
     at: str
-    when: When
+    when: When | None
     timezone: str
     checks: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class Window:
-    """A weekly maintenance window. `days` (`mon` … `sun`) are those on which it begins; `end` before `start` means the
-    next day. Times are HH:MM in the runbook's time zone."""
+    """A time of the week, such as a maintenance window. `days` (`mon` … `sun`) are those on which it begins; `end`
+    before `start` means the next day. Times are HH:MM in the runbook's time zone.
+
+    `notice_s` before it begins people are told (0: they are not), and `before_s` before it the steps in `before` run.
+    """
 
     days: tuple[str, ...]
     start: str
     end: str
+    notice_s: int = 0
+    before: tuple[Step, ...] = ()
+    before_s: int = 0
+
+
+@dataclass(frozen=True)
+class Requires:
+    """Another rollout (`system/name`) that was done to its end, and after it nothing of its system was red for
+    `clean_for_s`."""
+
+    rollout: str
+    clean_for_s: int
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Steps that a person starts, each behind the gate of the one before: at most `failed_invocations`, and at least
+    one event that came through, unless `quiet_ok`. It begins after what it `requires`, and in one of the windows in
+    `only`. Without `notify` people hear of it only if it does not go well."""
+
+    name: str
+    steps: tuple[Step, ...]
+    failed_invocations: int
+    quiet_ok: bool
+    requires: Requires | None = None
+    only: tuple[Window, ...] = ()
+    notify: bool = True
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A sweep every `every_s` seconds for `for_s` after a deployment of a target whose name fits `on` (empty: any)."""
+
+    name: str
+    sweep: str
+    every_s: int
+    for_s: int
+    on: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -147,6 +180,8 @@ class Runbook:
     checks: tuple[Mapping[str, Any], ...]
     sweeps: tuple[Sweep, ...]
     rollouts: tuple[Rollout, ...] = ()
+    watches: tuple[Watch, ...] = ()
+    procedures: tuple[Mapping[str, Any], ...] = ()
 
     def is_exempt(self, target_key: str) -> bool:
         """The target with this key (`Target.key`) must not be touched. An exempt group covers its schedules, an exempt
@@ -156,6 +191,10 @@ class Runbook:
     def response(self, name: str) -> Response | None:
         """The response of this name; None when the runbook was changed since an incident was opened."""
         return next((response for response in self.responses if response.name == name), None)
+
+    def procedure(self, name: str) -> Mapping[str, Any] | None:
+        """The procedure of this name, as the build has written it."""
+        return next((one for one in self.procedures if one["name"] == name), None)
 
 
 @dataclass(frozen=True)
@@ -251,7 +290,13 @@ def _runbook(document: Mapping[str, Any]) -> Runbook:
         owner=document["owner"],
         timezone=document["timezone"],
         maintenance=tuple(
-            Window(tuple(window["days"]), window["from"], window["to"]) for window in document["maintenance"]
+            replace(
+                _window(window),
+                notice_s=window["notice_s"],
+                before=tuple(Step(**step) for step in window["before"]),
+                before_s=window["before_s"],
+            )
+            for window in document["maintenance"]
         ),
         holidays=frozenset(document["holidays"]),
         exempt=frozenset(document["exempt"]),
@@ -259,14 +304,32 @@ def _runbook(document: Mapping[str, Any]) -> Runbook:
         responses=tuple(_response(document["system"], response) for response in document["responses"]),
         checks=tuple(document["checks"]),
         sweeps=tuple(
-            Sweep(sweep["name"], sweep["at"], read_when(sweep["when"]), sweep["timezone"], tuple(sweep["checks"]))
+            Sweep(
+                sweep["name"],
+                sweep["at"],
+                read_when(sweep["when"]) if sweep["when"] else None,
+                sweep["timezone"],
+                tuple(sweep["checks"]),
+            )
             for sweep in document["sweeps"]
         ),
-        rollouts=tuple(
-            Rollout(**{**rollout, "steps": tuple(Step(**step) for step in rollout["steps"])})
-            for rollout in document["rollouts"]
-        ),
+        rollouts=tuple(map(_rollout, document["rollouts"])),
+        watches=tuple(Watch(**{**watch, "on": tuple(watch["on"])}) for watch in document["watches"]),
+        procedures=tuple(document["procedures"]),
     )
+
+
+def _window(document: Mapping[str, Any]) -> Window:
+    return Window(tuple(document["days"]), document["from"], document["to"])
+
+
+def _rollout(document: Mapping[str, Any]) -> Rollout:
+    read = {
+        "steps": tuple(Step(**step) for step in document["steps"]),
+        "requires": Requires(**document["requires"]) if document["requires"] else None,
+        "only": tuple(map(_window, document["only"])),
+    }
+    return Rollout(**{**document, **read})
 
 
 def _response(system: str, document: Mapping[str, Any]) -> Response:
@@ -282,6 +345,8 @@ def _response(system: str, document: Mapping[str, Any]) -> Response:
         escalate_after_s=document["escalate_after_s"],
         cooldown_s=document["cooldown_s"],
         limits=Limits(**document["limits"]),
+        respond_within_s=document["respond_within_s"],
+        procedures=tuple(document["procedures"]),
         **steps,
     )
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from selfheal.target import read_target
 
-from . import cron, rules
+from . import cron, procedures, rules
 from .document import Document, read
-from .models import DEFAULT_SETTLE_S, ResponsePart, RolloutPart, RunbookPart
+from .models import DEFAULT_SETTLE_S, MaintenancePart, ResponsePart, RolloutPart, RunbookPart, Window
 from .patterns import common_name
-from .problems import Problem, RunbooksInvalid
+from .problems import Problem, RunbooksInvalid, nearest
 from .shape import read_shape
-from .steps import StepPart
-from .targets import USABLE, TargetPart
+from .steps import ROLLS_OUT, StepPart
+from .targets import TargetPart, kind_of
 from .values import STAGE
 
 FORMAT_VERSION = 1
@@ -53,11 +53,16 @@ def compile_folder(folder: File, shown_as: str | None = None) -> dict[str, Any]:
     files = sorted(folder.glob("*.yaml"))
     if not files:
         problems.append(Problem(prefix, 1, 1, "there is no runbook here; add one that ends in `.yaml`"))
-    return compile_files([(file, f"{prefix}/{file.name}") for file in files], problems)
+    return compile_files([(file, f"{prefix}/{file.name}") for file in files], problems, whole=True)
 
 
-def compile_files(files: list[tuple[File, str]], problems: list[Problem] | None = None) -> dict[str, Any]:
-    """The compiled form of these files, each with its name for messages. Raises RunbooksInvalid."""
+def compile_files(
+    files: list[tuple[File, str]], problems: list[Problem] | None = None, *, whole: bool = False
+) -> dict[str, Any]:
+    """The compiled form of these files, each with its name for messages. Raises RunbooksInvalid.
+
+    `whole`: there are no others, so that a rollout of another system must be in one of them.
+    """
     found = list(problems or [])
     sources = []
     for file, name in files:
@@ -74,6 +79,8 @@ def compile_files(files: list[tuple[File, str]], problems: list[Problem] | None 
         if runbook is not None and not wrong:
             sources.append(Source(document, runbook))
     found += _twice(sources)
+    if len(sources) == len(files):  # else what is missing may stand in the one that is wrong
+        found += _rollouts_to_come_first(sources, whole=whole)
     if found:
         raise RunbooksInvalid(found)
     return {"version": FORMAT_VERSION, "systems": [system for source in sources for _, system in source.systems()]}
@@ -109,6 +116,21 @@ def _twice(sources: list[Source]) -> Iterator[Problem]:
                     claims.append((pattern, f"{document.file}:{line}", response["name"], owner))
 
 
+def _rollouts_to_come_first(sources: list[Source], *, whole: bool) -> Iterator[Problem]:
+    systems = [(source, system) for source in sources for _, system in source.systems()]
+    known = {f"{system['system']}/{rollout['name']}" for _, system in systems for rollout in system["rollouts"]}
+    names = {system["system"] for _, system in systems}
+    for source, system in systems:
+        numbers = {rollout.name: number for number, rollout in enumerate(source.runbook.rollouts)}
+        for rollout in system["rollouts"]:
+            wanted = rollout["requires"]["rollout"] if rollout["requires"] else ""
+            path = ("rollouts", numbers[rollout["name"]], "requires", "rollout")
+            if wanted == f"{system['system']}/{rollout['name']}":
+                yield source.document.problem(path, f"`{wanted}` would wait for itself; name the one before it")
+            elif wanted and wanted not in known and (whole or wanted.rpartition("/")[0] in names):
+                yield source.document.problem(path, f"there is no rollout `{wanted}`; {nearest(wanted, known)}")
+
+
 def _overlaps(document: Document, path: Any, pattern: str, owner: Any, claims: Any) -> Iterator[Problem]:
     for other, where, name, other_owner in claims:
         if owner != other_owner and (alarm := common_name(pattern, other)) is not None:
@@ -137,7 +159,7 @@ def _system(source: Source) -> dict[str, Any]:
         "file": File(document.file).name,
         "owner": runbook.owner,
         "timezone": runbook.timezone,
-        "maintenance": [window.written() for window in runbook.maintenance],
+        "maintenance": [_maintenance(window, runbook) for window in runbook.maintenance],
         "holidays": runbook.holidays,
         "exempt": [_key(reference, runbook) for reference in runbook.exempt],
         "targets": {name: target.written() for name, target in runbook.targets.items()},
@@ -150,17 +172,38 @@ def _system(source: Source) -> dict[str, Any]:
             {
                 "name": sweep.name,
                 "at": sweep.at,
-                "when": cron.moments(sweep.at),
+                "when": cron.moments(sweep.at) if sweep.at else None,
                 "timezone": runbook.timezone,
                 "checks": [rules.written_check(check, runbook) for check in sweep.checks or runbook.checks],
             }
             for sweep in runbook.sweeps
         ],
+        "watches": [
+            {"name": watch.name, "sweep": watch.sweep, "every_s": watch.every, "for_s": watch.for_, "on": watch.on}
+            for watch in runbook.watches
+        ],
+        "procedures": [
+            procedures.written(procedure, rules.named(runbook), runbook.system) for procedure in runbook.procedures
+        ],
     }
 
 
+def _maintenance(window: MaintenancePart, runbook: RunbookPart) -> dict[str, Any]:
+    return {
+        **_window(window),
+        "notice_s": window.notice,
+        "before": [_step(step, runbook) for step in window.before],
+        "before_s": window.before_at if window.before else 0,
+    }
+
+
+def _window(window: Window) -> dict[str, Any]:
+    return {"days": window.days, "from": window.start, "to": window.end}
+
+
 def _key(reference: str | TargetPart, runbook: RunbookPart) -> str:
-    return read_target(rules.fields_of(reference, runbook), tuple(USABLE)).key
+    fields = rules.fields_of(reference, runbook) or {}
+    return read_target(fields, (kind_of(fields) or "",)).key
 
 
 def _response(response: ResponsePart, runbook: RunbookPart, line: int) -> dict[str, Any]:
@@ -174,7 +217,9 @@ def _response(response: ResponsePart, runbook: RunbookPart, line: int) -> dict[s
         "remediate": [_step(step, runbook, DEFAULT_SETTLE_S) for step in response.remediate],
         "probe": None if response.probe is None else _step(response.probe, runbook),
         "recover": [_step(step, runbook) for step in response.recover],
-        "escalate_after_s": response.escalate_after,
+        "escalate_after_s": runbook.escalate_after_s(response),
+        "respond_within_s": runbook.respond_within_s(response.severity),
+        "procedures": response.procedures,
         "cooldown_s": response.cooldown,
         "limits": response.limits.model_dump(),
     }
@@ -183,9 +228,15 @@ def _response(response: ResponsePart, runbook: RunbookPart, line: int) -> dict[s
 def _rollout(rollout: RolloutPart, runbook: RunbookPart) -> dict[str, Any]:
     return {
         "name": rollout.name,
-        "steps": [_step(step, runbook, DEFAULT_SETTLE_S) for step in rollout.steps],
+        "steps": [
+            _step(step, runbook, DEFAULT_SETTLE_S if step.entry.name in ROLLS_OUT else 0) for step in rollout.steps
+        ],
         "failed_invocations": rollout.gate.failed_invocations,
         "quiet_ok": rollout.gate.quiet_ok,
+        "requires": rollout.requires
+        and {"rollout": rollout.requires.rollout, "clean_for_s": rollout.requires.clean_for},
+        "only": [_window(window) for window in rollout.only],
+        "notify": rollout.notify,
     }
 
 

@@ -8,12 +8,15 @@ from typing import Any
 from selfheal.checks import CHECKS, read_check
 from selfheal.errors import Refused
 
+from . import procedures
 from .checkpoints import CheckPart
 from .document import Document
 from .models import DEFAULT_SETTLE_S, ResponsePart, RunbookPart
+from .patterns import common_name
 from .problems import Finding, Path, nearest
-from .steps import StepPart
-from .targets import USABLE, TargetPart, kind_of
+from .procedures import Fields
+from .steps import ROLLS_OUT, StepPart
+from .targets import IN_STEPS, TargetPart, kind_of
 from .values import STAGE, placeholders
 
 Findings = Iterator[Finding]
@@ -33,6 +36,10 @@ def findings(runbook: RunbookPart, document: Document) -> list[Finding]:
         _sweeps_check_something,
         _rollouts_can_be_told_apart,
         _rollouts_enable_each_rule_once,
+        _looks_are_at_the_runbooks_own,
+        _nothing_is_taken_from_no_alarm,
+        _watches_can_look,
+        _procedures_can_be_read,
     )
     return [found for rule in rules for found in rule(runbook)] + list(_stages_are_used(runbook, document))
 
@@ -79,16 +86,31 @@ def written_check(check: CheckPart, runbook: RunbookPart) -> dict[str, Any]:
     return {check.kind: given}
 
 
+def named(runbook: RunbookPart) -> Fields:
+    """The fields of one of `targets` by its name; None if it is not there."""
+    return lambda name: fields_of(name, runbook)
+
+
 def _all_steps(runbook: RunbookPart) -> Iterator[StepAt]:
     for index, response in enumerate(runbook.responses):
         yield from steps(response, ("responses", index))
+    yield from _steps_without_alarm(runbook)
+
+
+def _steps_without_alarm(runbook: RunbookPart) -> Iterator[StepAt]:
     for number, rollout in enumerate(runbook.rollouts):
         for index, step in enumerate(rollout.steps):
             yield ("rollouts", number, "steps", index), step
+    for number, window in enumerate(runbook.maintenance):
+        for index, step in enumerate(window.before):
+            yield ("maintenance", number, "before", index), step
+    for number, procedure in enumerate(runbook.procedures):
+        for index, step in procedures.asked(procedure):
+            yield ("procedures", number, "steps", index, "ask"), step
 
 
 def _names_once(runbook: RunbookPart) -> Findings:
-    for group in ("responses", "sweeps"):
+    for group in ("responses", "sweeps", "watches", "procedures"):
         seen: set[str] = set()
         for index, item in enumerate(getattr(runbook, group)):
             if item.name in seen:
@@ -103,7 +125,7 @@ def _targets_exist_and_fit(runbook: RunbookPart) -> Findings:
         if fields is None:
             yield Finding((*path, action), f"unknown target `{step.target}`; {nearest(step.target, runbook.targets)}")
         elif (kind := kind_of(fields)) not in step.entry.kinds:
-            wanted = " or ".join("{" + ", ".join(USABLE[kind].required) + "}" for kind in step.entry.kinds)
+            wanted = " or ".join("{" + ", ".join(IN_STEPS[kind].required) + "}" for kind in step.entry.kinds)
             yield Finding((*path, action), f"`{action}` cannot work on a {kind}; it needs {wanted}")
 
 
@@ -153,11 +175,12 @@ def _ladders_end_in_time(runbook: RunbookPart) -> Findings:
     for number, response in enumerate(runbook.responses):
         begins = 0
         for index, step in enumerate(response.remediate):
-            if begins >= response.escalate_after:
+            escalate_after = runbook.escalate_after_s(response)
+            if begins >= escalate_after:
                 yield Finding(
                     ("responses", number, "remediate", index),
                     f"this rung begins after {begins} s at the earliest, but escalate_after is"
-                    f" {response.escalate_after} s; shorten `settle` or raise `escalate_after`",
+                    f" {escalate_after} s; shorten `settle` or raise `escalate_after`",
                 )
                 break
             begins += DEFAULT_SETTLE_S if step.settle_s is None else step.settle_s
@@ -222,12 +245,67 @@ def _rollouts_enable_each_rule_once(runbook: RunbookPart) -> Findings:
         seen: list[object] = []
         for index, step in enumerate(rollout.steps):
             fields = fields_of(step.target, runbook)
-            at: Path = ("rollouts", number, "steps", index)
-            if fields and comes_from_alarm(fields):
-                yield Finding(at, "a rollout has no alarm to take names from; name the resource itself")
+            if step.entry.name not in ROLLS_OUT:
+                continue
             if fields and fields in seen:
-                yield Finding(at, "an earlier step enables the same; keep one")
+                yield Finding(("rollouts", number, "steps", index), "an earlier step enables the same; keep one")
             seen.append(fields)
+        if not seen:
+            yield Finding(("rollouts", number, "steps"), "this rollout changes nothing; add a step that does")
+
+
+def _nothing_is_taken_from_no_alarm(runbook: RunbookPart) -> Findings:
+    for path, step in _steps_without_alarm(runbook):
+        fields = fields_of(step.target, runbook)
+        if fields and comes_from_alarm(fields):
+            yield Finding(
+                path, f"{_WITHOUT_ALARM[str(path[0])]} has no alarm to take names from; name the resource itself"
+            )
+
+
+_WITHOUT_ALARM = {"rollouts": "a rollout", "maintenance": "a window", "procedures": "a procedure"}
+
+
+def _looks_are_at_the_runbooks_own(runbook: RunbookPart) -> Findings:
+    sweeps = [sweep.name for sweep in runbook.sweeps]
+    for path, step in _all_steps(runbook):
+        fields = fields_of(step.target, runbook) or {}
+        if "system" in fields and fields["system"] != runbook.system:
+            message = f"`{fields['system']}` is not this runbook's system; write `{runbook.system}`"
+            yield Finding((*path, step.entry.name, "system"), message)
+        sweep = step.options().get("sweep")
+        if sweep is not None and sweep not in sweeps:
+            yield Finding((*path, "sweep"), f"unknown sweep `{sweep}`; {nearest(sweep, sweeps)}")
+        if step.entry.name == "check_health" and sweep is None and not runbook.checks:
+            yield Finding(path, "this looks at nothing; name a `sweep`, or give the runbook `checks`")
+
+
+def _watches_can_look(runbook: RunbookPart) -> Findings:
+    sweeps = [sweep.name for sweep in runbook.sweeps]
+    for number, watch in enumerate(runbook.watches):
+        if watch.sweep not in sweeps:
+            at: Path = ("watches", number, "sweep")
+            yield Finding(at, f"unknown sweep `{watch.sweep}`; {nearest(watch.sweep, sweeps)}")
+        for index, pattern in enumerate(watch.on):
+            if not any(common_name(pattern, name) for name in runbook.targets):
+                message = f"no target fits `{pattern}`; {nearest(pattern, runbook.targets)}"
+                yield Finding(("watches", number, "on", index), message)
+
+
+def _procedures_can_be_read(runbook: RunbookPart) -> Findings:
+    names = [procedure.name for procedure in runbook.procedures]
+    for number, procedure in enumerate(runbook.procedures):
+        path: Path = ("procedures", number)
+        yield from procedures.findings(procedure, path, named(runbook), list(runbook.targets))
+    for number, response in enumerate(runbook.responses):
+        for index, name in enumerate(response.procedures):
+            if name not in names:
+                at: Path = ("responses", number, "procedures", index)
+                yield Finding(at, f"unknown procedure `{name}`; {nearest(name, names)}")
+        theirs = [procedure for procedure in runbook.procedures if procedure.name in response.procedures]
+        if sum(map(procedures.length, theirs)) > procedures.MAX_LENGTH:
+            message = f"more than {procedures.MAX_LENGTH} characters in all; an incident carries what it may need"
+            yield Finding(("responses", number, "procedures"), message)
 
 
 def _stages_are_used(runbook: RunbookPart, document: Document) -> Findings:

@@ -45,6 +45,8 @@ def _finding(error: Any, data: Any, models: dict[int, type[Part]]) -> Finding:
         if error["type"] == "missing":
             return Finding(path[:-1], _missing(str(path[-1]), model))
         return Finding(path, _unknown(str(path[-1]), parent, model), at_key=True)
+    if error["loc"][-1:] == ("[key]",):
+        return Finding(path, _unfit(error, path[:-1]), at_key=True)
     return Finding(path, _unfit(error, path))
 
 
@@ -78,7 +80,11 @@ def _unfit(error: Any, path: Path) -> str:
         return f"{name} must be {_WANTED[kind]}, got {shown(value)}{quote}"
     if kind == "literal_error":
         allowed = [word.strip("' ") for word in context["expected"].replace(" or ", ",").split(",")]
+        if allowed == ["True"]:
+            return f"{name} is always true here; leave it away"
         return f"{shown(value)} is no value of {name}; {nearest(value, allowed)}"
+    if kind == "too_long":
+        return f"{name} has {context['actual_length']} entries; at most {context['max_length']} are right"
     if kind == "too_short":
         return f"{name} is empty; give at least one"
     if kind in {"greater_than_equal", "less_than_equal"}:

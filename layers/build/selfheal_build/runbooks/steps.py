@@ -10,27 +10,39 @@ from selfheal.catalogue import ACTIONS, Entry, Option
 
 from .parts import Part, choice
 from .problems import nearest
-from .targets import NOT_A_RESOURCE, TargetReference, title
+from .targets import NOT_A_RESOURCE, StepReference, TargetReference, title
 from .values import Duration, shown, wrong
 
+_LOOKS = ("check_health",)
+"""What looks at the whole system and touches none of its resources."""
+
 USABLE: Mapping[str, Entry] = {
-    name: entry for name, entry in ACTIONS.items() if not NOT_A_RESOURCE.intersection(entry.kinds)
+    name: entry for name, entry in ACTIONS.items() if name in _LOOKS or not NOT_A_RESOURCE.issuperset(entry.kinds)
 }
 """The actions that a runbook may use: those that touch a resource. undo, approve, pause … are for a person."""
 
-_PROBES = ("smoke_test",)
-_ROLLS_OUT = ("enable_rules",)
+PROVES = ("smoke_test", "check_health")
+PREPARES = ("check_health", "snapshot_database", "capture_evidence")
+"""What may come before a change: it reads, or it keeps something; done well it is its own gate."""
+ROLLS_OUT = ("enable_rules",)
 """What a gate can judge by the metrics of what it touched."""
 
 STAGES: Mapping[str, Callable[[Entry], bool]] = {
     "contain": lambda entry: entry.contains,
     "remediate": lambda _: True,
     "recover": lambda _: True,
-    "probe": lambda entry: entry.name in _PROBES,
-    "rollout": lambda entry: entry.name in _ROLLS_OUT,
+    "probe": lambda entry: entry.name in PROVES,
+    "rollout": lambda entry: entry.name in (*ROLLS_OUT, *PREPARES),
+    "maintenance": lambda entry: entry.name in PREPARES,
+    "procedure": lambda _: True,
 }
+_ASKS_NOBODY = ("probe", "rollout", "maintenance", "procedure")
 
 _COMMON = ("settle", "approval")
+NOT_IN_STEPS = {"check_health": ("checks",)}
+"""Options that only a request has: a step names a sweep, which has a name and a place."""
+MUST_PASS = ("probe", "rollout", "maintenance")
+"""Where a look that finds something is a failure, without a word."""
 
 
 class StepPart(Part):
@@ -53,7 +65,8 @@ class StepPart(Part):
     def options(self) -> dict[str, Any]:
         """The options that were written."""
         written = self.written()
-        return {name: written[name] for name in self.entry.options if name in written}
+        given = {name: written[name] for name in self.entry.options if name in written}
+        return given | ({"must_pass": True} if self.entry.name in _LOOKS and self.stage in MUST_PASS else {})
 
 
 def _option(name: str, option: Option) -> Any:
@@ -65,19 +78,23 @@ def _option(name: str, option: Option) -> Any:
 
 
 def _model(stage: str, entry: Entry) -> type[StepPart]:
-    fields: dict[str, Any] = {"target": (TargetReference, Field(alias=entry.name, description=entry.summary))}
+    reference = StepReference if "system" in entry.kinds else TargetReference
+    fields: dict[str, Any] = {"target": (reference, Field(alias=entry.name, description=entry.summary))}
     if stage == "remediate":
         waiting = "how long the alarm may take to turn green before the next rung; default 5m"
         fields["settle"] = (Duration, Field(default=None, description=waiting))
-    if stage == "rollout":
+    if stage == "rollout" and entry.name in ROLLS_OUT:
         waiting = "how long the gate looks before the next step; default 5m"
         fields["settle"] = (Duration, Field(default=None, description=waiting))
-    if stage not in ("probe", "rollout"):
+    if stage not in _ASKS_NOBODY:
         asking = "a person approves this step before it runs"
         default: dict[str, Any] = {} if entry.person else {"default": None}
         fields["approval"] = (Literal["required"], Field(description=asking, **default))
     for name, option in entry.options.items():
-        fields[f"option_{name}"] = _option(name, option)
+        if name == "must_pass" and stage in MUST_PASS:
+            fields[f"option_{name}"] = (Literal[True], Field(default=True, alias=name, description=option.help))
+        elif name not in NOT_IN_STEPS.get(entry.name, ()):
+            fields[f"option_{name}"] = _option(name, option)
     model = create_model(f"{title(stage)}{title(entry.name)}", __base__=StepPart, **fields)
     model.entry = entry
     model.stage = stage
@@ -110,8 +127,9 @@ def _allowed(stage: str, name: str, allowed: Mapping[str, Entry]) -> str:
         raise wrong(f"`{name}` is for a person, not for a runbook; {nearest('', allowed)}", key=name)
     why = {
         "contain": "contain steps only stop something or look",
-        "probe": "a probe is a smoke test",
-        "rollout": "a rollout enables rules",
+        "probe": "a probe proves that it works",
+        "rollout": "a rollout enables rules, and looks and keeps before that",
+        "maintenance": "before a window something is looked at or kept, and nothing is changed",
     }[stage]
     raise wrong(f"`{name}` cannot stand in {stage}: {why}; {nearest('', allowed)}", key=name)
 
@@ -126,3 +144,5 @@ RemediateStep: Any = _of("remediate")
 RecoverStep: Any = _of("recover")
 Probe: Any = _of("probe")
 RolloutStep: Any = _of("rollout")
+MaintenanceStep: Any = _of("maintenance")
+ProcedureStep: Any = _of("procedure")

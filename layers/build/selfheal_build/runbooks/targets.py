@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import Field, create_model
@@ -52,6 +52,7 @@ _HELP = {
     "token": "name of the secret that holds GitHub's token",
     "bucket": "name of an S3 bucket",
     "prefix": "where the backups are; the date follows it",
+    "system": "name of the runbook's own system",
 }
 
 
@@ -81,35 +82,42 @@ def _model(kind: Kind) -> type[TargetPart]:
 
 
 USABLE: Mapping[str, Kind] = {name: kind for name, kind in KINDS.items() if name not in NOT_A_RESOURCE}
+IN_STEPS: Mapping[str, Kind] = {**USABLE, "system": KINDS["system"]}
+"""A step may look at the runbook's own system; nobody needs a short name for that."""
 
 
-def kind_of(value: Mapping[str, Any]) -> str | None:
-    """The kind that a raw mapping is meant to be: the one with the most of its required fields in it; of two with as
-    many the one that has them all."""
-    scores = {
-        name: (sum(part in value for part in kind.required), all(part in value for part in kind.required))
-        for name, kind in USABLE.items()
-    }
-    best = max(scores, key=lambda name: scores[name])
-    return best if scores[best][0] else None
+def kind_of(value: Mapping[str, Any], kinds: Mapping[str, Kind] = IN_STEPS) -> str | None:
+    """The kind that a raw mapping is meant to be: the one with the most of its required fields in it; of those the one
+    that knows the most of the others; of those the one for which every unknown field may be a missing one misspelt."""
+
+    def score(kind: Kind) -> tuple[int, int, int, bool]:
+        missing = sum(part not in value for part in kind.required)
+        unknown = sum(key not in kind.required and key not in kind.optional for key in value)
+        return len(kind.required) - missing, -unknown, -abs(missing - unknown), not missing
+
+    best = max(kinds, key=lambda name: score(kinds[name]))
+    return best if score(kinds[best])[0] else None
 
 
-def _pick(value: Any) -> str:
-    expected = ", ".join("{" + ", ".join(f"{part}: …" for part in kind.required) + "}" for kind in USABLE.values())
-    if not isinstance(value, dict):
-        raise wrong(f"{shown(value)} is no target; write one of {expected}")
-    found = kind_of(value)
-    if found is None:
-        near = [hint for key in value if (hint := nearest(key, _identifying())).startswith("did")]
-        raise wrong(f"no kind of target has {sorted(value)}; {near[0] if near else 'write one of ' + expected}")
-    return found
+def _picker(kinds: Mapping[str, Kind]) -> Callable[[Any], str]:
+    expected = ", ".join("{" + ", ".join(f"{part}: …" for part in kind.required) + "}" for kind in kinds.values())
+    identifying = {part for kind in kinds.values() for part in kind.required}
+
+    def pick(value: Any) -> str:
+        if not isinstance(value, dict):
+            raise wrong(f"{shown(value)} is no target; write one of {expected}")
+        found = kind_of(value, kinds)
+        if found is None:
+            near = [hint for key in value if (hint := nearest(key, identifying)).startswith("did")]
+            raise wrong(f"no kind of target has {sorted(value)}; {near[0] if near else 'write one of ' + expected}")
+        return found
+
+    return pick
 
 
-def _identifying() -> set[str]:
-    return {part for kind in USABLE.values() for part in kind.required}
+_MODELS = {name: _model(kind) for name, kind in IN_STEPS.items()}
 
-
-TargetSpec: Any = choice({name: _model(kind) for name, kind in USABLE.items()}, _pick)
+TargetSpec: Any = choice({name: _MODELS[name] for name in USABLE}, _picker(USABLE))
 """A target that is written out."""
 
 
@@ -121,3 +129,6 @@ def _pick_reference(value: Any) -> str:
 
 TargetReference: Any = choice({"name": Label, "inline": TargetSpec}, _pick_reference)
 """The name of one of `targets`, or a target that is written out."""
+
+StepReference: Any = choice({"name": Label, "inline": choice(_MODELS, _picker(IN_STEPS))}, _pick_reference)
+"""The same, or the system itself: `{system: …}`."""

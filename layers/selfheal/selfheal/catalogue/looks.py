@@ -15,6 +15,7 @@ ENTRIES = (
             "sweep": Option(str, None, "run the checks of this sweep of the runbook, and store its report"),
             "must_pass": Option(bool, False, "a check that fails or can't be told makes the step fail"),
         },
+        contains=True,
     ),
     Entry(
         "check_gate",
