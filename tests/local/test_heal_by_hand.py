@@ -32,6 +32,7 @@ PLANNED = {
     "invoke_target": ("planned", ""),
     "check_health": ("planned", ""),
     "check_gate": ("planned", ""),
+    "throttle_function": ("planned", ""),
     "undo": ("refused", "no_such_incident"),
     "approve": ("refused", "no_such_approval"),
 }

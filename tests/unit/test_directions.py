@@ -39,6 +39,7 @@ TARGETS = {
     "drain_dlq": "sqs.",
     "invoke_target": "lambda.",
     "check_gate": "cloudwatch.",
+    "throttle_function": "lambda.",
 }
 """Function → the calls that see its target. A health check reports what it can't see, which is its work; what a gate
 looks at are alarms and metrics."""

@@ -20,6 +20,7 @@ from tests.unit.doubles import Faults, Killed
 IAM_PREFIX = {"resourcegroupstaggingapi": "tag"}
 IAM_ACTION = {"Invoke": "InvokeFunction"}
 """Where IAM names a call otherwise than its API does (service authorization reference)."""
+API_GATEWAY_METHOD = {"GetStage": "GET", "UpdateStage": "PATCH"}
 EVIDENCE_FUNCTION = "selfheal-PreserveEvidence"
 CAPTURE = "evidence.capture"
 """The engine's question for evidence: an Invoke, and no effect of the action."""
@@ -127,7 +128,8 @@ class Wire(Faults):
             self.reached.append((name, params.get("body")))
         if name not in self.answers:
             return None
-        asked = params["body"] if isinstance(params["body"], Mapping) else json.loads(params["body"])
+        body = params["body"] if isinstance(params["body"], Mapping) else json.loads(params["body"] or "{}")
+        asked = {**body, "url_path": params["url_path"]}  # where a REST service has the names in its path
         parsed = {**self.answers[name](asked), "ResponseMetadata": {"HTTPStatusCode": 200}}
         return SimpleNamespace(status_code=200), parsed
 
@@ -155,5 +157,7 @@ def permissions_of(service: str, operation: str, body: Any) -> set[str]:
     if operation == "TransactWriteItems":
         kinds = {kind for item in json.loads(body)["TransactItems"] for kind in item}
         return {f"{prefix}:{kind}Item" for kind in kinds}
+    if service in {"apigateway", "apigatewayv2"}:  # IAM knows its HTTP methods, not its operations
+        return {f"apigateway:{API_GATEWAY_METHOD[operation]}"}
     name = IAM_ACTION.get(operation, operation)
     return {f"{prefix}:{name.removesuffix('Batch') if service == 'sqs' else name}"}

@@ -30,6 +30,8 @@ def arns_of(target: Target, home: Home) -> tuple[str, ...]:
     where = f"{home.region}:{home.account}"
     bus = str(target.fields.get("bus"))
     on_bus = "" if bus == "default" else f"{bus}/"
+    api = f"apigateway:{home.region}::"  # its ARNs have no account
+    rest_api, http_api = target.fields.get("rest_api"), target.fields.get("http_api")
     names: dict[str, tuple[str, ...]] = {
         "alias": (f"lambda:{where}:function:{target.fields.get('function')}",),
         "queue": (f"sqs:{where}:{target.fields.get('queue')}",),
@@ -37,6 +39,12 @@ def arns_of(target: Target, home: Home) -> tuple[str, ...]:
         "schedule": (f"scheduler:{where}:schedule-group/{target.fields.get('group')}",),
         "schedule_group": (f"scheduler:{where}:schedule-group/{target.fields.get('schedule_group')}",),
         "rule": (f"events:{where}:rule/{on_bus}{target.fields.get('rule')}", f"events:{where}:event-bus/{bus}"),
+        "archive": (f"events:{where}:event-bus/{bus}",),
         "rules": (f"events:{where}:event-bus/{bus}",),
+        "service": (f"ecs:{where}:service/{target.fields.get('cluster')}/{target.fields.get('service')}",),
+        "function": (f"lambda:{where}:function:{target.fields.get('function')}",),
+        "event_source": (f"lambda:{where}:event-source-mapping:{target.fields.get('event_source')}",),
+        "rest_api": (f"{api}/restapis/{rest_api}/stages/{target.fields.get('stage')}", f"{api}/restapis/{rest_api}"),
+        "http_api": (f"{api}/apis/{http_api}/stages/{target.fields.get('stage')}", f"{api}/apis/{http_api}"),
     }
     return tuple(f"arn:{home.partition}:{name}" for name in names.get(target.kind, ()))

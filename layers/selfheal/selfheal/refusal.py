@@ -52,6 +52,7 @@ class Refusal(StrEnum):
     QUEUE_HAS_REDRIVE = "queue_has_redrive"
     NO_REPLAY_TARGET = "no_replay_target"
     NOT_A_REDRIVE_SOURCE = "not_a_redrive_source"
+    PROVISIONED_CONCURRENCY = "provisioned_concurrency"
     CHANGED_MEANWHILE = "changed_meanwhile"
     EVIDENCE_MISSING = "evidence_missing"
     # undo and approvals
@@ -112,6 +113,7 @@ _SENTENCES: dict[Refusal, str] = {
     Refusal.QUEUE_HAS_REDRIVE: "Looking at this queue would push messages on: it has a redrive policy itself.",
     Refusal.NO_REPLAY_TARGET: "It is not known where these messages go; name replay_to in the target.",
     Refusal.NOT_A_REDRIVE_SOURCE: "No SQS queue uses this queue as its dead-letter queue; replay it instead.",
+    Refusal.PROVISIONED_CONCURRENCY: "The function has more provisioned concurrency than that; remove it first.",
     Refusal.CHANGED_MEANWHILE: "Somebody else keeps changing the target; nothing was done.",
     Refusal.EVIDENCE_MISSING: "The evidence could not be captured first, and this step would destroy it.",
     Refusal.NOTHING_TO_UNDO: "There is no recorded change to undo.",
