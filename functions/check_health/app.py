@@ -2,7 +2,10 @@
 
 Alarm: none; the clock starts it, a response does after it has acted, or a person.
 Action: `check_health` reads, compares and reports; what it finds fails the check and not the action.
-Precondition: checks in the request, or in the system's runbook.
+Precondition: checks in the request, or in the system's runbook: all of them, or those of one `sweep`.
+
+A sweep has a report in the archive bucket, a result in the ledger and metrics, and people hear of what changed since
+its last run. None of that can make it fail. With `must_pass` anything but a pass makes the step fail.
 
 Three verdicts: pass, fail, unknown. No data is unknown and never a pass, a resource that does not exist is a failure,
 and so is a prefix that finds no alarm.
@@ -18,9 +21,10 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
-from selfheal import changes, pauses, reminders, runbook
+from selfheal import changes, pauses, reminders, runbook, sweep_outcome, sweep_report
 from selfheal.action import Action, Change, Decision, Decline, State, Verification
 from selfheal.checks import read_checks
 from selfheal.checks.finding import Finding, Mark
@@ -36,51 +40,79 @@ RESERVE_S = 10
 MAX_S = 60
 MAX_EVIDENCE_BYTES = 32_768
 MAX_LEFT_OVER = 20
-WORST_FIRST = (Mark.FAIL, Mark.UNKNOWN, Mark.PASS)
 
 
 class CheckHealth(Action):
-    """AWS calls: about one to three for each check; one for all metrics, one for 100 alarms."""
+    """AWS calls: about one to three for each check; one for all metrics, one for 100 alarms. A sweep: two to S3."""
 
     name = "check_health"
     permissions = (
+        "apigateway:GET",
+        "cloudformation:DescribeStacks",
         "cloudwatch:DescribeAlarms",
         "cloudwatch:GetMetricData",
         "dynamodb:DescribeTable",
         "dynamodb:DescribeTimeToLive",
+        "ec2:DescribeSecurityGroups",
+        "ecs:DescribeServices",
+        "ecs:DescribeTasks",
+        "ecs:ListTasks",
+        "elasticache:DescribeCacheClusters",
+        "elasticache:DescribeReplicationGroups",
+        "elasticache:DescribeServerlessCaches",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetHealth",
         "events:DescribeEventBus",
         "events:DescribeRule",
         "events:ListTargetsByRule",
         "iam:SimulatePrincipalPolicy",
         "lambda:GetAlias",
+        "lambda:GetEventSourceMapping",
         "lambda:GetFunctionConcurrency",
         "lambda:GetFunctionConfiguration",
+        "lambda:ListEventSourceMappings",
+        "rds:DescribeDBClusters",
+        "rds:DescribeDBInstances",
+        "s3:PutObject",
         "scheduler:GetSchedule",
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:ListSecretVersionIds",
         "sns:GetTopicAttributes",
         "sqs:GetQueueAttributes",
         "sqs:GetQueueUrl",
         "ssm:GetParameter",
+        "timestream:DescribeDatabase",
+        "timestream:DescribeEndpoints",
     )
     reversible = False
 
     def __init__(self, remaining_s: float = 60.0) -> None:
         super().__init__(remaining_s)
         self._summary = ""
+        self._worst: str | None = None
 
     def observe(self, request: Request) -> State:
         """The checks to run; nothing of the system yet."""
-        given = request.options["checks"]
+        given, sweep = request.options["checks"], request.options["sweep"]
         if given is not None:
-            return {"checks": list(given), "from": "request"}
+            return {"checks": list(given), "from": "request", "sweeps": None}
         try:
             found = runbook.load().system(request.target["system"])
         except Misconfigured as error:
             raise Unreadable("runbooks", str(error)) from error
-        return {"checks": [dict(check) for check in found.checks] if found else [], "from": "runbook"}
+        sweeps = {one.name: one.checks for one in found.sweeps} if found and sweep else {}
+        checks = sweeps.get(sweep, ()) if sweep else found.checks if found else ()
+        return {"checks": [dict(check) for check in checks], "from": "runbook", "sweeps": sorted(sweeps)}
 
     def decide(self, state: State, request: Request) -> Decision:
         """Refuse checks that are none: an empty list would pass."""
-        system = request.target["system"]
+        system, sweep = request.target["system"], request.options["sweep"]
+        if sweep and state["from"] == "request":
+            return Decline(Refusal.BAD_OPTIONS, "give checks or the sweep that has them, not both")
+        if sweep and sweep not in state["sweeps"]:
+            near = get_close_matches(sweep, state["sweeps"], n=3, cutoff=0.3) or state["sweeps"]
+            known = f"; there is {', '.join(map(repr, near[:5]))}" if near else "; it has none"
+            return Decline(Refusal.NO_SUCH_SWEEP, f"the runbook of {system} has no sweep {sweep!r:.80}{known}")
         if not state["checks"]:
             return Decline(Refusal.BAD_OPTIONS, f"the {state['from']} has no checks for {system}")
         try:
@@ -89,28 +121,47 @@ class CheckHealth(Action):
             return Decline(error.refusal, error.detail)
         return Change(
             direction=Direction.READ,
-            summary=f"run {len(checks)} health checks of {system} from the {state['from']}",
+            summary=f"run {len(checks)} health checks of {system} from the {sweep or state['from']}",
             plan={"checks": state["checks"]},
         )
 
     def apply(self, request: Request, change: Change) -> Mapping[str, Any]:
         """Look at everything."""
         timeout_s = max(1.0, min(MAX_S, self.remaining_s - RESERVE_S))
-        evidence = report(run(read_checks(change.plan["checks"]), timeout_s)) | left_over(request.target["system"])
+        began, started = time.time(), time.monotonic()
+        findings = run(read_checks(change.plan["checks"]), timeout_s)
+        left = left_over(request.target["system"])
+        evidence = report(findings, left["open_changes"] or ()) | left
         self._summary = f"{evidence['passed']} passed, {evidence['failed']} failed, {evidence['unknown']} unknown"
-        return evidence
+        self._worst = sweep_outcome.worst_of(findings)
+        if not (sweep := request.options["sweep"]):
+            return evidence
+        whole = sweep_report.document(
+            system=request.target["system"],
+            sweep=sweep,
+            action_id=request.action_id,
+            at=began,
+            took_s=time.monotonic() - started,
+            findings=findings,
+            left_over=left,
+        )
+        return evidence | {"sweep": sweep} | sweep_outcome.keep(ledger(), whole, findings, began)
 
     def verify(self, request: Request, change: Change) -> Verification:
-        """Nothing was changed, so there is nothing to wait for."""
-        return Verification(Verdict.HOLDS, detail=f"{request.target['system']}: {self._summary or change.summary}")
+        """Nothing was changed, so there is nothing to wait for. With `must_pass` all must be as expected."""
+        told = f"{request.target['system']}: {self._summary or change.summary}"
+        if request.options["must_pass"] and self._worst is None:
+            return Verification(Verdict.UNKNOWN, detail=f"{told}: nothing was looked at")
+        if request.options["must_pass"] and self._worst:
+            return Verification(Verdict.DOES_NOT_HOLD, detail=f"{told}; the worst: {self._worst}")
+        return Verification(Verdict.HOLDS, detail=told)
 
 
-def report(findings: Sequence[Finding]) -> dict[str, Any]:
+def report(findings: Sequence[Finding], open_changes: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """The evidence: the worst first, at most MAX_EVIDENCE_BYTES, the counts always of all."""
     counted = Counter(finding.verdict for finding in findings)
-    ordered = sorted(findings, key=lambda finding: WORST_FIRST.index(finding.verdict))
     evidence: dict[str, Any] = {
-        "findings": [finding.as_dict() for finding in ordered],
+        "findings": [sweep_report.told(one, open_changes) for one in sweep_report.worst_first(findings)],
         "passed": counted[Mark.PASS],
         "failed": counted[Mark.FAIL],
         "unknown": counted[Mark.UNKNOWN],

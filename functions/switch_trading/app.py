@@ -5,6 +5,7 @@ Action: `halt_trading` writes `false` (safe), `resume_trading` writes `true` (ri
 Precondition: the parameter exists and holds exactly `true` or `false`. Anything else is refused in both directions:
 a careful consumer takes garbage for "stop" already, and to replace it would be a guess about what it was meant to be.
 A no-op when the flag is as wanted: no new version is written.
+With `after_sweep` trading is resumed only if that sweep of the system passed within the last minutes.
 
 Never: creates a parameter, changes its type, tier, key, description or pattern, labels a version, or puts its value
 into a record or a log unless it is `true` or `false` (a wrongly named parameter may hold a secret).
@@ -17,9 +18,11 @@ it only at their start, see the change when they read it again: this action can'
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from selfheal import sweep_gate
 from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, Image, State, Verification
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
@@ -28,6 +31,7 @@ from selfheal.handler import handler_for
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
+from selfheal.world import ledger
 
 FLAGS = ("true", "false")
 """The only two values, compared to the letter: consumers differ in what they make of `True`, `1` or ` true`."""
@@ -60,6 +64,8 @@ class SwitchFlag(Action):
                 f"{name} selects a version or is an ARN; only the name of a parameter can be written to",
             )
         seen = _read(name)
+        if sweep := request.options.get("after_sweep"):
+            seen["after_sweep"] = sweep_gate.observe(ledger(), request.system, sweep, time.time())
         try:
             return {**seen, "kept": _kept(name), "not_kept": ""}
         except (Unreadable, TargetForbidden, NotApplied) as error:
@@ -76,6 +82,11 @@ class SwitchFlag(Action):
         if state["value"] == wanted:
             return AlreadyDone(f"{name} is {wanted} already", {"version": state["version"]})
         direction = Direction.SAFE if wanted == "false" else Direction.RISKY
+        gate = state.get("after_sweep")
+        if gate and direction is Direction.RISKY:  # to undo a resume is a halt, and waits for nothing
+            declined = sweep_gate.decide(gate, request.options["within_minutes"])
+            if declined is not None:
+                return declined
         if state["not_kept"] and (direction is Direction.RISKY or state["type"] != "String"):
             return Decline(Refusal.TARGET_UNREADABLE, state["not_kept"])
         return Change(

@@ -39,6 +39,7 @@ TARGETS = {
     "drain_dlq": "sqs.",
     "invoke_target": "lambda.",
     "check_gate": "cloudwatch.",
+    "replay_events": ("events.describe_archive", "events.list_replays"),
     "throttle_function": "lambda.",
 }
 """Function → the calls that see its target. A health check reports what it can't see, which is its work; what a gate
@@ -73,6 +74,8 @@ def failures(dependency: Dependency, play: Play) -> Iterator[tuple[str, dict[str
 def expected(dependency: Dependency, play: Play, direction: Direction, *, undo: bool = False) -> Consequence:
     """The table's word, where this request asks for the dependency at all."""
     entry = ACTIONS[play.action]
+    if dependency is Dependency.RUNBOOKS and play.request.get("options", {}).get("sweep"):
+        return Consequence.TARGET_UNREADABLE  # its checks are what it would look at
     if entry.function == "check_health" and dependency is Dependency.CREDENTIALS:
         return Consequence.ACTS  # and finds everything unknown
     asked = {
@@ -99,7 +102,8 @@ def wrong(play: Play, result: Mapping[str, Any], told: Consequence, kind: str, s
         noted = "guards_not_read" in evidence or "not_kept" in evidence
         yield "" if noted else "it is not in the evidence"
     if told is Consequence.TAKEN_IN_LATER:
-        kept = "not_recorded" in evidence and "request" in evidence and result["before"]
+        kept = "not_recorded" in evidence and "request" in evidence
+        kept = kept and (result["before"] or not ACTIONS[play.action].undo)
         yield "" if kept else "nothing to record it from"
 
 

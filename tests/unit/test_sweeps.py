@@ -82,7 +82,7 @@ def test_its_request_is_one_that_check_health_takes(ledger: Ledger, started: Sta
     request = read_request(started[0], ("check_health",), "unused")
 
     assert request.target["system"] == "algo-trading-prod"
-    assert request.options["checks"] == [{"flag": {}}]
+    assert request.options["sweep"] == "morning checklist"
 
 
 def test_two_ticks_at_once_ask_under_one_action_id(ledger: Ledger, started: Started) -> None:

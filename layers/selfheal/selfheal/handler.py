@@ -14,7 +14,7 @@ from selfheal import outcome, refusals
 from selfheal.action import Action
 from selfheal.engine import run
 from selfheal.errors import Refused
-from selfheal.observability import logger, metrics
+from selfheal.observability import logger, measure
 from selfheal.request import Request, Result, read_request
 from selfheal.words import Direction, Mode, Outcome
 from selfheal.world import world
@@ -63,18 +63,12 @@ def _tell(request: Request, result: Result) -> None:
 
 
 def _measure(result: Result) -> None:
-    """Flushed for each request: those of one batch may be of different actions.
-
-    Metrics are lines of the log. One that can't be written must not make a failure of what was done.
-    """
-    metrics.add_dimension(name="Action", value=result.action)
-    metrics.add_metric(name=f"Action{result.outcome.title().replace('_', '')}", unit=MetricUnit.Count, value=1)
-    metrics.add_metric(name="ActionDuration", unit=MetricUnit.Milliseconds, value=result.took_ms)
-    try:
-        metrics.flush_metrics()
-    except (OSError, ValueError) as error:
-        metrics.clear_metrics()  # they would be counted again with those of the next request
-        logger.error("metrics not written", cause=str(error))
+    """For each request by itself: those of one batch may be of different actions."""
+    numbers: dict[str, tuple[MetricUnit, float]] = {
+        f"Action{result.outcome.title().replace('_', '')}": (MetricUnit.Count, 1),
+        "ActionDuration": (MetricUnit.Milliseconds, result.took_ms),
+    }
+    measure({"Action": result.action}, numbers)
 
 
 def _refused_input(event: Any, error: Refused, default_id: str, started: float) -> Result:

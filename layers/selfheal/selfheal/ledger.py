@@ -20,6 +20,7 @@
     USELESS                <system>|<response>     when incidents were closed that it did not heal; `revision`
     STORM                  <incident>    a system went red, and when
     SWEEP                  <system>|<name>  until when its moments have been swept
+    SWEEPRESULT            <system>|<name>  what its last run found, and what of it people have been told
     SCORE                  <system>|<response>     counters of its closed incidents
     DRILL                  LAST, RUN     how the last drill went, and whether one is running
     CLOCK                  <name>        when a round of the clock was last done

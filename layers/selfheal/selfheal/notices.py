@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from selfheal import sweep_notice
+
 HOUR_S = 3_600
 
 
@@ -29,6 +31,8 @@ def of(detail: Mapping[str, Any], stack: str) -> Notice | None:
         return _pause_ended(detail["pause"])
     if what == "drill":
         return _drill(detail)
+    if what == "sweep":
+        return Notice(sweep_notice.lines(detail, stack), "sweep", sweep_notice.severity(detail))
     return None
 
 

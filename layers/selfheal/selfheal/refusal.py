@@ -53,6 +53,36 @@ class Refusal(StrEnum):
     NO_REPLAY_TARGET = "no_replay_target"
     NOT_A_REDRIVE_SOURCE = "not_a_redrive_source"
     PROVISIONED_CONCURRENCY = "provisioned_concurrency"
+    ROTATION_IN_PROGRESS = "rotation_in_progress"
+    ENVIRONMENT_UNREADABLE = "environment_unreadable"
+    ENVIRONMENT_TOO_LARGE = "environment_too_large"
+    FUNCTION_NOT_READY = "function_not_ready"
+    LATEST_DIFFERS = "latest_differs"
+    DATABASE_BUSY = "database_busy"
+    DATABASE_IN_CLUSTER = "database_in_cluster"
+    NO_DATA_API = "no_data_api"
+    NO_SUCH_BACKUP = "no_such_backup"
+    BACKUP_UNFIT = "backup_unfit"
+    PLACE_TAKEN = "place_taken"
+    CHECKS_NOT_PASSED = "checks_not_passed"
+    NO_SUCH_SWEEP = "no_such_sweep"
+    SERVICE_STOPPED = "service_stopped"
+    SERVICE_DEPLOYING = "service_deploying"
+    DAEMON_SERVICE = "daemon_service"
+    OTHER_CONTROLLER = "other_controller"
+    NO_EARLIER_REVISION = "no_earlier_revision"
+    REVISION_UNFIT = "revision_unfit"
+    BEYOND_MOST = "beyond_most"
+    NO_RULES_NAMED = "no_rules_named"
+    RULE_DISABLED = "rule_disabled"
+    ARCHIVE_UNFIT = "archive_unfit"
+    ARCHIVE_LAGS = "archive_lags"
+    WINDOW_UNFIT = "window_unfit"
+    HANDLERS_FORGET = "handlers_forget"
+    TOO_MANY_REPLAYS = "too_many_replays"
+    REPLAY_OVER = "replay_over"
+    REF_IS_A_COMMIT = "ref_is_a_commit"
+    WORKFLOW_DISABLED = "workflow_disabled"
     CHANGED_MEANWHILE = "changed_meanwhile"
     EVIDENCE_MISSING = "evidence_missing"
     # undo and approvals
@@ -114,6 +144,36 @@ _SENTENCES: dict[Refusal, str] = {
     Refusal.NO_REPLAY_TARGET: "It is not known where these messages go; name replay_to in the target.",
     Refusal.NOT_A_REDRIVE_SOURCE: "No SQS queue uses this queue as its dead-letter queue; replay it instead.",
     Refusal.PROVISIONED_CONCURRENCY: "The function has more provisioned concurrency than that; remove it first.",
+    Refusal.ROTATION_IN_PROGRESS: "A rotation of this secret is in progress; let it end, or cancel it first.",
+    Refusal.ENVIRONMENT_UNREADABLE: "Lambda can't decrypt the environment, so it can't be written back whole.",
+    Refusal.ENVIRONMENT_TOO_LARGE: "The function's environment has no room for the marker: Lambda allows 4 KB.",
+    Refusal.FUNCTION_NOT_READY: "The function's last update is still in progress, or it failed.",
+    Refusal.LATEST_DIFFERS: "$LATEST is not what the alias serves; to publish it would put something else live.",
+    Refusal.DATABASE_BUSY: "The database is not available at the moment; ask again once it is.",
+    Refusal.DATABASE_IN_CLUSTER: "The instance belongs to a cluster; name the cluster.",
+    Refusal.NO_DATA_API: "The database has no Data API; a person runs the SQL of the evidence with psql.",
+    Refusal.NO_SUCH_BACKUP: "There is no backup of this day.",
+    Refusal.BACKUP_UNFIT: "An object of the backup can't be copied by one call: over 5 GB, or in an archive tier.",
+    Refusal.PLACE_TAKEN: "Something else lies where the copy would go; nothing is ever overwritten.",
+    Refusal.CHECKS_NOT_PASSED: "The checks that must pass first did not pass, or not lately enough.",
+    Refusal.NO_SUCH_SWEEP: "The system's runbook has no sweep of this name.",
+    Refusal.SERVICE_STOPPED: "The service is to run no task, so there is nothing to restart; scale it up instead.",
+    Refusal.SERVICE_DEPLOYING: "A deployment of this service is in progress; wait for its end, or roll it back.",
+    Refusal.DAEMON_SERVICE: "A DAEMON service runs one task on each instance; it has no desired count to set.",
+    Refusal.OTHER_CONTROLLER: "ECS does not deploy this service itself; what deploys it must do this.",
+    Refusal.NO_EARLIER_REVISION: "There is no earlier task definition that this service ran well with.",
+    Refusal.REVISION_UNFIT: "The task definition to go to is missing, INACTIVE, failed, or the current one.",
+    Refusal.BEYOND_MOST: "More tasks were asked for than the option `most` allows.",
+    Refusal.NO_RULES_NAMED: "A replay goes only to rules that are named; with none, every rule would get the events.",
+    Refusal.RULE_DISABLED: "A rule that is to receive the events is disabled, and would receive nothing.",
+    Refusal.ARCHIVE_UNFIT: "The archive is not ENABLED, or it keeps the events of another bus.",
+    Refusal.ARCHIVE_LAGS: "The window ended less than 10 minutes ago; the archive may not have all of it yet.",
+    Refusal.WINDOW_UNFIT: "The window is empty, in the future, or reaches back beyond what the archive keeps.",
+    Refusal.HANDLERS_FORGET: "The handlers may not remember these events, and would carry them out again.",
+    Refusal.TOO_MANY_REPLAYS: "AWS runs ten replays at once in an account; wait for one to end, or cancel it.",
+    Refusal.REPLAY_OVER: "The replay of this request was cancelled or failed; a new one needs a new action_id.",
+    Refusal.REF_IS_A_COMMIT: "GitHub takes a branch or a tag here, no commit; tag it, or use a rollback workflow.",
+    Refusal.WORKFLOW_DISABLED: "The workflow is disabled on GitHub.",
     Refusal.CHANGED_MEANWHILE: "Somebody else keeps changing the target; nothing was done.",
     Refusal.EVIDENCE_MISSING: "The evidence could not be captured first, and this step would destroy it.",
     Refusal.NOTHING_TO_UNDO: "There is no recorded change to undo.",

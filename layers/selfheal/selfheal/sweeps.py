@@ -23,6 +23,8 @@ def start_due(ledger: Ledger, runbooks: Runbooks, start: Callable[[dict[str, Any
     started = []
     for runbook in runbooks.runbooks:
         for sweep in runbook.sweeps:
+            if sweep.when is None:
+                continue
             name = f"{runbook.system}|{sweep.name}"
             moment = latest(sweep.when, sweep.timezone, runbook.holidays, now)
             if name not in done:
@@ -38,7 +40,7 @@ def _start(runbook: Runbook, sweep: Sweep, moment: float, start: Callable[[dict[
         "action": "check_health",
         "action_id": f"sweep.{runbook.system}.{sweep.name}.{moment:.0f}",
         "target": {"system": runbook.system},
-        "options": {"checks": list(sweep.checks)},
+        "options": {"sweep": sweep.name},
         "mode": Mode.ACT.value,
         "origin": Origin.SWEEP.value,
         "system": runbook.system,
