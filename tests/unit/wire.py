@@ -17,7 +17,11 @@ from selfheal import clients
 
 from tests.unit.doubles import Faults, Killed
 
-IAM_PREFIX = {"resourcegroupstaggingapi": "tag"}
+IAM_PREFIX = {
+    "elbv2": "elasticloadbalancing",
+    "resourcegroupstaggingapi": "tag",
+    "timestream-write": "timestream",
+}
 IAM_ACTION = {"Invoke": "InvokeFunction"}
 """Where IAM names a call otherwise than its API does (service authorization reference)."""
 API_GATEWAY_METHOD = {"GetStage": "GET", "UpdateStage": "PATCH"}

@@ -20,11 +20,31 @@ _NOT_FOUND = {
     "NotFoundException",
     "NotFound",  # SNS
     "NoSuchEntity",  # IAM
+    "DBInstanceNotFound",
+    "DBClusterNotFoundFault",
+    "DBSnapshotNotFound",
+    "DBClusterSnapshotNotFoundFault",
     "DeploymentDoesNotExistException",
     "ApplicationDoesNotExistException",
     "DeploymentGroupDoesNotExistException",
+    "ClusterNotFoundException",  # ECS, as the next three
+    "ServiceNotFoundException",
+    "ServiceNotActiveException",
+    "ServiceDeploymentNotFoundException",
+    "TargetGroupNotFound",
+    "ReplicationGroupNotFoundFault",
+    "CacheClusterNotFound",
+    "ServerlessCacheNotFoundFault",
+    "InvalidGroup.NotFound",  # EC2, security groups
 }
-_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
+_FORBIDDEN = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnauthorizedOperation",
+    "AuthorizationError",
+    "ForbiddenException",
+    "403",
+}
 _LOST_RACE = {
     "PreconditionFailedException",
     "PreconditionFailed",
@@ -32,6 +52,8 @@ _LOST_RACE = {
     "ConflictException",
     "TooManyUpdates",
     "ConcurrentModificationException",  # EventBridge
+    "OperationAbortedException",  # CloudWatch Logs
+    "ConcurrentUpdateException",  # Application Auto Scaling
 }
 _NO_ANSWER = {
     "Throttling",
@@ -45,6 +67,11 @@ _NO_ANSWER = {
     "InternalFailure",
     "InternalError",
     "ServiceUnavailable",
+    "ServiceUnavailableError",  # Data API, as the next four
+    "DatabaseResumingException",
+    "DatabaseUnavailableException",
+    "InternalServerErrorException",
+    "StatementTimeoutException",
     "500",
     "503",
 }

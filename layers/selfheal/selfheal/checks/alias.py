@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
-from selfheal.checks.finding import Finding, Mark, Problem, findings
+from selfheal.checks.finding import Finding, Problem, findings
+from selfheal.checks.function import of_concurrency, of_state, of_update
 from selfheal.checks.kind import Check, CheckKind, named
 from selfheal.clients import client
 
@@ -28,7 +29,7 @@ def look(check: Check) -> list[Finding]:
         concurrency = client("lambda").get_function_concurrency(FunctionName=function)
     except AwsError as error:
         translate(error, f"alias {function}:{name}")
-    problems = [*_alias(alias), *_version(version), *_concurrency(concurrency)]
+    problems = [*_alias(alias), *of_state(version), *of_update(version), *of_concurrency(concurrency)]
     return findings(check, problems, f"version {alias['FunctionVersion']} is active")
 
 
@@ -42,26 +43,3 @@ def _alias(alias: Mapping[str, Any]) -> list[Problem]:
         advice = "a deployment shifts it, or was stopped without rollback; roll_back_alias clears the weights"
         problems.append(Problem(f"part of the traffic goes to {dict(weights)}", "no additional weights", advice))
     return problems
-
-
-def _version(version: Mapping[str, Any]) -> list[Problem]:
-    problems = []
-    state = version.get("State", "Active")  # old versions have none: they were active before states existed
-    if state != "Active":
-        verdict = Mark.FAIL if state == "Failed" else Mark.UNKNOWN
-        advice = "an idle function wakes with its next invocation, which may fail" if state == "Inactive" else "see why"
-        told = f"its state is {state} {version.get('StateReason', '')}".strip()
-        problems.append(Problem(told, "Active", advice, verdict))
-    status = version.get("LastUpdateStatus", "Successful")
-    if status != "Successful":
-        verdict = Mark.FAIL if status == "Failed" else Mark.UNKNOWN
-        told = f"its last update is {status} {version.get('LastUpdateStatusReason', '')}".strip()
-        problems.append(Problem(told, "Successful", "deploy again, or roll back", verdict))
-    return problems
-
-
-def _concurrency(concurrency: Mapping[str, Any]) -> list[Problem]:
-    if concurrency.get("ReservedConcurrentExecutions") != 0:
-        return []
-    advice = "somebody stopped it; delete the reserved concurrency once the cause is mended"
-    return [Problem("its reserved concurrency is 0: every invocation is throttled", "more than 0", advice)]

@@ -11,16 +11,28 @@ from types import ModuleType
 from selfheal.checks import (
     alarms,
     alias,
+    api,
     bus,
+    cache,
+    database,
+    event_source,
     flag,
+    function,
     invocations,
     permission,
     queue,
     rules,
     schedule,
+    secrets,
+    security_group,
+    service,
+    stack,
     table,
+    targets,
     throttles,
+    timestream,
     topic,
+    url,
 )
 from selfheal.checks.kind import Check, CheckKind
 from selfheal.errors import Refused
@@ -44,6 +56,18 @@ MODULES: Mapping[str, ModuleType] = {
         invocations,
         throttles,
         permission,
+        function,
+        event_source,
+        service,
+        targets,
+        database,
+        cache,
+        timestream,
+        api,
+        stack,
+        url,
+        security_group,
+        secrets,
     )
 }
 """Kind → the module that knows how to look."""
