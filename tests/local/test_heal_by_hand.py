@@ -30,6 +30,7 @@ PLANNED = {
     "inspect_dlq": ("planned", ""),
     "drain_dlq": ("already_done", ""),
     "invoke_target": ("planned", ""),
+    "preserve_evidence": ("planned", ""),
     "check_health": ("planned", ""),
     "check_gate": ("planned", ""),
     "throttle_function": ("planned", ""),

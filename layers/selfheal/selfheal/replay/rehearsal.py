@@ -15,7 +15,7 @@ from selfheal.clients import instead
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
 
-READS = frozenset({"inspect_dlq", "check_health", "check_gate"})
+READS = frozenset({"capture_evidence", "check_gate", "check_health", "inspect_dlq"})
 """Actions that only read; a test holds them against the actions' own code."""
 
 Holds = Callable[[Request], Verification]
