@@ -49,6 +49,8 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "code_deploy": {"application": "shop", "deployment_group": "shop-web"},
     },
     "queue": {"queue": "shop-dlq", "replay_to": {"function": "shop-web", "alias": "live"}},
+    "archive": {"bus": "shop-events", "archive": "shop-events-archive"},
+    "workflow": {"repository": "shop/shop-web", "workflow": "rollback.yml", "token": "shop/github-token"},
     "system": {"system": "shop"},
     "incident": {"incident": "shop-1a2b3c4d-19a9f6c2e80"},
     "pause": {"pause": "shop"},
