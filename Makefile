@@ -22,7 +22,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test check format validate docs demo up down invoke replay pause resume scorecard deploy clean lock
+.PHONY: help setup build test check format validate docs demo up down invoke replay pause resume scorecard procedure deploy clean lock
 .SILENT:
 
 help: ## List the targets
@@ -33,6 +33,7 @@ help: ## List the targets
 	echo "  KEEP=1             leave the local stack up after the demo"
 	echo "  FN=… EVENT=…       what to invoke and with which file (default: events/<the folder of FN>.json)"
 	echo "  WHAT=risky SYSTEM=* MINUTES=60 REASON=… WHO=…  what is paused, for how long, why and by whom (pause, resume)"
+	echo "  SYSTEM=… NAME=…  whose procedure, and which (procedure)"
 	echo "  FILE=… or DAYS=7 ALARM=…  what to replay: a file of alarm events, or the history of alarms"
 	echo "  MODE=auto ASSUME=suggested OBSERVE=1 ON=local  replay under this MaxMode, with no step done, looking at resources"
 	echo "                     as they are now, on the local stack"
@@ -113,6 +114,9 @@ resume: setup ## End a pause on the local stack before its time: make resume [SY
 
 scorecard: setup ## What each response would have done on the local stack, and whether it was needed
 	$(LOCAL).scorecard
+
+procedure: setup ## Print what stays with a person: make procedure SYSTEM=… NAME=…; needs no stack
+	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks procedure "$(SYSTEM)/$(NAME)" $(ARGS)
 
 deploy: setup ## Build and deploy to AWS with the settings of samconfig.toml
 	$(MAKE) --no-print-directory build ARGS=

@@ -1,19 +1,20 @@
 """Respond: every alarm, every outcome and every tick of the clock arrives here; it decides what is done.
 
 It takes CloudWatch alarms in their three shapes (SNS, EventBridge, direct alarm action), outcome events of the
-actions, `{"clock": "tick"}`, and the name of a rollout from a person. Anything else is refused by name. It starts
-action functions and never touches a protected resource itself.
+actions, `{"clock": "tick"}`, and the name of a rollout or a procedure from a person. Anything else is refused by name.
+It starts action functions and never touches a protected resource itself.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from selfheal import alarm, mutes, outcome, rollouts, runbook, starter
+from selfheal import alarm, mutes, outcome, procedures, rollouts, runbook, starter
 from selfheal.arns import Home
 from selfheal.clock import tick
 from selfheal.errors import LedgerUnavailable
@@ -51,7 +52,12 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
         if "passed" in (drill := ticked["rounds"].get("drill", {})):
             metrics.add_metric(name="DrillPassed", unit=MetricUnit.Count, value=drill["passed"])
         return _answer(ticked)
+    if isinstance(event, Mapping) and "procedure" in event:
+        metrics.add_metric(name="AskedByPeople", unit=MetricUnit.Count, value=1)
+        stack = os.environ.get("POWERTOOLS_SERVICE_NAME") or "selfheal"
+        return {"decisions": [procedures.answer(event, respond.runbooks, stack)]}  # in no log: it changes nothing
     if isinstance(event, Mapping) and "rollout" in event:
+        metrics.add_metric(name="AskedByPeople", unit=MetricUnit.Count, value=1)
         return _answer({"decisions": [rollouts.start(respond, event)]})
     if (answered := _read_outcome(event)) is not None:
         metrics.add_metric(name="OutcomesReceived", unit=MetricUnit.Count, value=1)

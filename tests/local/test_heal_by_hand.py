@@ -33,13 +33,19 @@ PLANNED = {
     "preserve_evidence": ("planned", ""),
     "check_health": ("planned", ""),
     "check_gate": ("planned", ""),
+    "throttle_api": ("refused", "target_not_found"),
     "throttle_function": ("planned", ""),
+    "replay_events": ("refused", "target_forbidden"),
+    "refresh_secrets": ("refused", "target_forbidden"),
+    "snapshot_database": ("refused", "target_forbidden"),
+    "manage_sessions": ("refused", "target_forbidden"),
+    "restore_backup": ("refused", "target_forbidden"),
     "undo": ("refused", "no_such_incident"),
     "approve": ("refused", "no_such_approval"),
 }
 """Outcome and reason of events of `events/` on a healed stack. What two of them name as an incident, or one as rules,
 is not there."""
-WITHOUT_PLAN = {"respond", "notify", "rollout"}
+WITHOUT_PLAN = {"respond", "notify", "rollout", "procedure", "deployment"}
 
 
 def logical_id(folder: str) -> str:

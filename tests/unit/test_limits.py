@@ -16,7 +16,6 @@ from selfheal import ledger as table
 from selfheal.engine import World, run
 from selfheal.guards import radius, storm, useless
 from selfheal.guards.context import GuardContext
-from selfheal.guards.maintenance import DAYS, ends_at
 from selfheal.incident import Incident, Phase, Status
 from selfheal.ledger import Ledger
 from selfheal.refusal import Refusal
@@ -25,6 +24,7 @@ from selfheal.request import Request, Result, read_request
 from selfheal.runbook import Limits, Runbook, Window, response_key
 from selfheal.step_outcome import Finished
 from selfheal.usefulness import WITHIN_S
+from selfheal.windows import DAYS, ends_at
 from selfheal.words import Direction, Outcome, ResponseMode, Stage
 
 from functions.approve.app import Resume

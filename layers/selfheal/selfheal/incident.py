@@ -148,7 +148,9 @@ class Incident:
     once. `began_at`: when it went on after being held; time to escalate counts from there. `too_many`: more alarms
     joined than it can hold, so that it can't be told by them when all is green. `version` counts the advances in the
     ledger. `useless_after`: after so many incidents in a row that it did not heal, the response stops. `rollout`: it is
-    no incident of an alarm but the rollout of this name, started by `requested_by`.
+    no incident of an alarm but the rollout of this name, started by `requested_by`; `quiet`: people hear of it only if
+    it does not go well. Who is told reacts within `respond_within_s` (0: nothing is said), and finds in `procedures`
+    what the runbook has prepared for them.
     """
 
     id: str
@@ -182,6 +184,9 @@ class Incident:
     version: int = 0
     rollout: str = ""
     requested_by: str = ""
+    quiet: bool = False
+    respond_within_s: int = 0
+    procedures: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def key(self) -> str:
@@ -259,6 +264,7 @@ def read_incident(doc: Mapping[str, Any]) -> Incident:
             "probe": _read_step(doc["probe"]) if doc["probe"] else None,
             "probes": tuple(map(_read_step, doc["probes"])),
             "escalations": tuple(doc["escalations"]),
+            "procedures": tuple(doc.get("procedures", ())),
         }
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from selfheal import drills, notices, outcome
+from selfheal import drills, notices, outcome, procedures
 from selfheal.approvals import approval_id
 from selfheal.incident import Incident, Status, StepRun, read_incident
 from selfheal.words import Outcome
@@ -36,6 +36,7 @@ _ROLLOUT_NEXT = {
     "undone": "find out what was red; what the rollout enabled is disabled again",
     "escalated": "decide: undo it, or look and start the rollout again with `from`",
 }
+_FOR_A_PERSON = frozenset({"escalated", "needs_person"})
 _NO_NEWS = frozenset({Outcome.ALREADY_DONE, Outcome.IN_PROGRESS, Outcome.PLANNED})
 
 
@@ -65,12 +66,14 @@ def of(event: Mapping[str, Any]) -> Message | None:
     return _of_refusal(detail) if detail.get("what") == "escalated" else None
 
 
-def _of_incident(detail: Mapping[str, Any]) -> Message:
+def _of_incident(detail: Mapping[str, Any]) -> Message | None:
     what = str(detail["what"])
     try:
         incident = read_incident(detail["state"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return _unreadable(detail, error)
+    if incident.quiet and (what == "opened" or incident.verdict == "rolled_out"):
+        return None
     headline = f"closed as {incident.verdict}" if what == "closed" else _HEADLINES[what]
     lines = [
         f"{incident.severity} {incident.system}: {headline} - {incident.response}",
@@ -78,6 +81,7 @@ def _of_incident(detail: Mapping[str, Any]) -> Message:
         f"Why: {detail.get('detail', '')}",
         f"Done: {_done(incident) or 'nothing yet'}",
         f"Next: {_next(what, incident)}",
+        *_react_by(what, incident),
         "",
         *(_line(incident, step) for step in incident.steps),
         "",
@@ -85,8 +89,33 @@ def _of_incident(detail: Mapping[str, Any]) -> Message:
         *(f"Evidence: {where}" for where in dict.fromkeys(step.captured for step in incident.steps) if where),
         f"Incident: {incident.id}",
     ]
+    told = [_one_line(line, MAX_LINE) for line in lines] + _prepared(what, incident)
     subject = f"[{incident.severity}] {incident.system} {headline}: {incident.response}"
-    return _message(subject, lines, what, incident.severity)
+    return _message(subject, told, what, incident.severity, longest=MAX_COMMAND)
+
+
+def _react_by(what: str, incident: Incident) -> list[str]:
+    """When the runbook expects a person. The time runs from when they are first told that they are needed."""
+    if what not in _FOR_A_PERSON or not incident.respond_within_s:
+        return []
+    told_at = incident.escalated_at or incident.green_at or incident.opened_at
+    by = datetime.fromtimestamp(told_at + incident.respond_within_s, UTC)
+    return [f"React by: {by:%Y-%m-%d %H:%M UTC}; {incident.severity} means within {_span(incident.respond_within_s)}"]
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def _prepared(what: str, incident: Incident) -> list[str]:
+    """What the runbook has prepared for the one who reads this; commands are not cut off."""
+    if what not in _FOR_A_PERSON:
+        return []
+    return [line for one in incident.procedures for line in ("", *procedures.lines(incident.system, one, _stack()))]
+
+
+def _stack() -> str:
+    return os.environ.get("POWERTOOLS_SERVICE_NAME") or "selfheal"
 
 
 def _unreadable(detail: Mapping[str, Any], error: Exception) -> Message:
@@ -148,8 +177,7 @@ def _undo(undo: Any) -> str:
 
 def _of_notice(detail: Mapping[str, Any]) -> Message | None:
     """Its lines hold commands, which must not be cut off."""
-    stack = os.environ.get("POWERTOOLS_SERVICE_NAME") or "selfheal"
-    notice = notices.of(detail, stack)
+    notice = notices.of(detail, _stack())
     if notice is None:
         return None
     return _message(notice.lines[0], list(notice.lines), notice.what, notice.severity, longest=MAX_COMMAND)

@@ -57,6 +57,8 @@ def open_incident(match: Match, alarm: Alarm, now: float, *, again: bool = False
         phase=Phase.HELD if alarm.muted else Phase.CONTAIN,
         held=alarm.muted[:200],
         steps=steps,
+        respond_within_s=response.respond_within_s,
+        procedures=tuple(filter(None, map(match.runbook.procedure, response.procedures))),
         probe=_step(response.probe, Stage.REMEDIATE, -1, alarm) if response.probe else None,
     )
     for step in steps:

@@ -278,9 +278,14 @@ def _load(path: str) -> Runbooks:
             raise Misconfigured(
                 f"the runbooks at {path} have version {document['version']}, not {FORMAT_VERSION}; build both layers"
             )
-        return Runbooks(tuple(map(_runbook, document["systems"])))
+        return read_runbooks(document)
     except (KeyError, TypeError, ValueError) as error:
         raise Misconfigured(f"the runbooks at {path} are not what the build writes: {error!r}") from error
+
+
+def read_runbooks(document: Mapping[str, Any]) -> Runbooks:
+    """The runbooks in what the build has written. Raises KeyError, TypeError, ValueError for anything else."""
+    return Runbooks(tuple(map(_runbook, document["systems"])))
 
 
 def _runbook(document: Mapping[str, Any]) -> Runbook:

@@ -1,9 +1,13 @@
-"""`python -m selfheal_build.runbooks {compile,validate,schema}`: exit 1 when a runbook is wrong."""
+"""`python -m selfheal_build.runbooks {compile,validate,schema,procedure}`: exit 1 when a runbook is wrong."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
+
+from selfheal import procedures
+from selfheal.errors import Refused
+from selfheal.runbook import read_runbooks
 
 from . import compiler, schema
 from .problems import RunbooksInvalid
@@ -22,22 +26,34 @@ def main(arguments: list[str] | None = None) -> int:
     publish = commands.add_parser("schema", help="write the JSON schema")
     publish.add_argument("--out", type=Path, default=FOLDER / "schema.json")
     publish.add_argument("--check", action="store_true", help="write nothing; exit 1 if the file is not current")
+    prepared = commands.add_parser("procedure", help="print what stays with a person; needs no stack")
+    prepared.add_argument("procedure", help="system/name")
+    prepared.add_argument("--source", type=Path, default=FOLDER, help="folder of the runbooks")
+    prepared.add_argument("--stack-name", default="selfheal", help="the stack that the commands name")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "compile":
             compiler.write(compiler.compile_folder(chosen.source, _shown(chosen.source)), chosen.out)
         elif chosen.command == "validate":
             _validate(chosen.paths)
+        elif chosen.command == "procedure":
+            print(_procedure(chosen.source, chosen.procedure, chosen.stack_name), end="")
         else:
             return _publish(chosen.out, chosen.check)
     except RunbooksInvalid as invalid:
         print(invalid, file=sys.stderr)
         print(f"{len(invalid.problems)} problem(s)", file=sys.stderr)
         return 1
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (OSError, Refused) as error:
+        print(f"error: {getattr(error, 'detail', '') or error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _procedure(folder: Path, asked: str, stack: str) -> str:
+    """Raises Refused with the procedures that there are."""
+    runbooks = read_runbooks(compiler.compile_folder(folder, _shown(folder)))
+    return procedures.markdown(*procedures.find(asked, runbooks), stack)
 
 
 def _validate(paths: list[Path]) -> None:
