@@ -13,7 +13,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +27,8 @@ from selfheal.catalogue import ACTIONS
 from selfheal.clients import client
 from selfheal.drain import timing
 from selfheal.engine import World
+from selfheal.evidence import gathering
+from selfheal.evidence.found import Found, Source
 from selfheal.ledger import Ledger
 from selfheal.request import read_request
 from selfheal.runbook import FORMAT_VERSION
@@ -39,37 +41,13 @@ from tests.unit.dead_letters import QUEUE as DLQ
 from tests.unit.dead_letters import SOURCE as SOURCE_QUEUE
 from tests.unit.doubles import Clock, Killed
 from tests.unit.incidents import incident
+from tests.unit.play import Play
 from tests.unit.wire import CAPTURE, EVIDENCE_FUNCTION, Wire
 
 ALARM = "shop-errors"
 CODE_DEPLOY = {"application": "shop", "deployment_group": "shop-web"}
 LEASE_S = 120.0
 LETTERS = ({"n": 1},)
-
-
-@dataclass
-class Play:
-    """One action on one fresh resource. `look` shows the resource; `effects` are the calls that change it, `most` how
-    many of them one action may make in all (None: AWS or the ledger deduplicates them)."""
-
-    number: int
-    action: str
-    target: Mapping[str, Any]
-    look: Callable[[], Any]
-    done: Any
-    effects: tuple[str, ...] = ()
-    most: int | None = 1
-    more: Mapping[str, Any] = field(default_factory=dict)
-    before: Any = None
-
-    def __post_init__(self) -> None:
-        self.before = self.look()
-
-    @property
-    def request(self) -> dict[str, Any]:
-        """The event that its function gets."""
-        event = {"action": self.action, "action_id": f"{self.action}-{self.number}", "target": dict(self.target)}
-        return {**event, "mode": "act", **self.more}
 
 
 class Stage:
@@ -333,18 +311,6 @@ class Stage:
         options = {"rules": [f"default/{name}"], "since": int(time.time()), "quiet_ok": True, "alarms": ["other-*"]}
         return Play(number, "check_gate", target, lambda: None, None, more={"options": options})
 
-    def check_health(self, number: int) -> Play:
-        alias = {"function": FUNCTION, "alias": "live"}
-        checks = [
-            {"queue": "empty"}, {"alias": alias}, {"alarms": {"prefix": "shop-"}}, {"schedule": "daily"},
-            {"rules": {"bus": "selfheal", "names": ["rule"]}}, {"table": {"name": "ledger", "ttl": "expires"}},
-            {"topic": "arn:aws:sns:eu-central-1:123456789012:people"}, {"bus": "selfheal"}, {"flag": "/shop/flag"},
-            {"invocations": FUNCTION}, {"throttles": FUNCTION},
-            {"permission": {"function": FUNCTION, "actions": ["sqs:SendMessage"], "resources": [SOURCE_ARN]}},
-        ]  # fmt: skip
-        target = {"system": f"s{number}"}
-        return Play(number, "check_health", target, lambda: None, None, more={"options": {"checks": checks}})
-
     def undo(self, number: int, of: str = "halt_trading") -> Play:
         doc = {
             "action": of, "action_id": f"halt-{number}", "function": ACTIONS[of].function,
@@ -411,9 +377,9 @@ class Stage:
     def beyond_moto(self) -> dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]:
         """The answers of CodeDeploy, and of IAM's simulator, by the name of the call."""
 
-        def found(group: str, statuses: list[str]) -> list[str]:
-            known = self.deployments.items()
-            return [name for name, one in known if one["group"] == group and one["status"] in statuses]
+        def found(group: str, statuses: list[str] | None) -> list[str]:
+            known = [(name, one) for name, one in self.deployments.items() if one["group"] == group]
+            return [name for name, one in known if statuses is None or one["status"] in statuses]
 
         def info(name: str) -> dict[str, Any]:
             if name == "d-good":
@@ -430,11 +396,12 @@ class Stage:
         last = {"lastSuccessfulDeployment": {"deploymentId": "d-good"}}
         allowed = {"EvaluationResults": [{"EvalActionName": "sqs:SendMessage", "EvalDecision": "allowed"}]}
         return {
+            "ecs.list_service_deployments": lambda asked: {"serviceDeployments": []},
             CAPTURE: lambda asked: {"Payload": io.BytesIO(json.dumps(captured(asked)).encode())},
             "cloudwatch.list_alarm_mute_rules": lambda asked: {"AlarmMuteRuleSummaries": []},
             "iam.simulate_principal_policy": lambda asked: allowed,
             "codedeploy.list_deployments": lambda asked: {
-                "deployments": found(asked["deploymentGroupName"], asked["includeOnlyStatuses"])
+                "deployments": found(asked["deploymentGroupName"], asked.get("includeOnlyStatuses"))
             },
             "codedeploy.batch_get_deployments": lambda asked: {
                 "deploymentsInfo": [info(name) for name in asked["deploymentIds"]]
@@ -445,9 +412,19 @@ class Stage:
         }
 
 
+def one_after_the_other(sources: Mapping[str, Source]) -> tuple[dict[str, Found], dict[str, Any]]:
+    """The sources of evidence in the order of their names: call N of a run is the same call in each run."""
+    found: dict[str, Found] = {}
+    missing: dict[str, Any] = {}
+    for name in sorted(sources):
+        gathering.take(name, gathering.answer_of(sources[name]), found, missing)
+    return found, missing
+
+
 def captured(asked: Mapping[str, Any]) -> dict[str, Any]:
     """What PreserveEvidence answers."""
-    request = read_request(asked, ("capture_evidence",), "default-id")
+    event = {name: value for name, value in asked.items() if name != "url_path"}
+    request = read_request(event, ("capture_evidence",), "default-id")
     return {"outcome": "acted", "evidence": {"captured": f"s3://archive/evidence/{request.action_id}.json"}}
 
 
@@ -480,6 +457,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Stage]:
         monkeypatch.setenv(name, value)
 
     monkeypatch.setattr("time.time", clock.now)
+    monkeypatch.setattr(gathering, "side_by_side", one_after_the_other)
     monkeypatch.setattr(timing, "time", SimpleNamespace(time=clock.now, monotonic=clock.now, sleep=clock.advance))
     with wire.connected(), account(monkeypatch) as here:
         made = Stage(here, wire, clock)
