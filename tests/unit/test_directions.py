@@ -41,6 +41,7 @@ TARGETS = {
     "check_gate": "cloudwatch.",
     "replay_events": ("events.describe_archive", "events.list_replays"),
     "throttle_function": "lambda.",
+    "throttle_api": "apigateway",
 }
 """Function → the calls that see its target. A health check reports what it can't see, which is its work; what a gate
 looks at are alarms and metrics."""
