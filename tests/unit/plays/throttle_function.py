@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from selfheal.clients import client
 
 from tests.unit.dead_letters import FUNCTION, SOURCE_ARN
+from tests.unit.play import Play
 
 if TYPE_CHECKING:
-    from tests.unit.stage import Play, Stage
+    from tests.unit.stage import Stage
 
 CONCURRENCY = ("lambda.put_function_concurrency", "lambda.delete_function_concurrency")
 
@@ -26,8 +27,6 @@ def limit_function(stage: Stage, number: int) -> Play:
 
 
 def _set(stage: Stage, number: int, action: str, moved: tuple[int | None, int], more: Mapping[str, Any]) -> Play:
-    from tests.unit.stage import Play  # noqa: PLC0415 - the stage imports the plays
-
     (before, done), name, aws = moved, f"shop-worker-{number}", client("lambda")
     role = aws.get_function_configuration(FunctionName=FUNCTION)["Role"]
     aws.create_function(
@@ -47,8 +46,6 @@ def _set(stage: Stage, number: int, action: str, moved: tuple[int | None, int], 
 
 def pause_source(stage: Stage, number: int) -> Play:
     """A queue's messages wait meanwhile."""
-    from tests.unit.stage import Play  # noqa: PLC0415 - the stage imports the plays
-
     aws = client("lambda")
     uuid = aws.create_event_source_mapping(FunctionName=FUNCTION, EventSourceArn=_queue(number))["UUID"]
     return Play(
