@@ -75,8 +75,8 @@ def _pending_since(name: str, seen: Mapping[str, Any]) -> datetime | None:
     waiting = {one for one, labels in versions.items() if "AWSPENDING" in labels and "AWSCURRENT" not in labels}
     if not waiting:
         return None
-    pages = client("secretsmanager").get_paginator("list_secret_version_ids").paginate(SecretId=name)
-    made = [one["CreatedDate"] for page in pages for one in page["Versions"] if one["VersionId"] in waiting]
+    listed = client("secretsmanager").list_secret_version_ids(SecretId=name, MaxResults=100)["Versions"]
+    made = [one["CreatedDate"] for one in listed if one["VersionId"] in waiting]
     return min(made, default=datetime.now(UTC))
 
 
