@@ -22,6 +22,11 @@
     SWEEP                  <system>|<name>  until when its moments have been swept
     SWEEPRESULT            <system>|<name>  what its last run found, and what of it people have been told
     SCORE                  <system>|<response>     counters of its closed incidents
+    ROLLOUT                <system>/<name>  how it ended last, and when
+    RED                    <system>      when something of it was red last
+    MAINTENANCE            <system>|<start>|<what>  what was told or started before a window
+    WATCH                  <system>|<name>|<deployment>  a watch after a deployment: until when, and how it ended
+    VERSION#<key>          <version>     a target's version that is known as good, or as bad
     DRILL                  LAST, RUN     how the last drill went, and whether one is running
     CLOCK                  <name>        when a round of the clock was last done
     RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident

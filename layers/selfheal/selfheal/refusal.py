@@ -85,6 +85,11 @@ class Refusal(StrEnum):
     WORKFLOW_DISABLED = "workflow_disabled"
     CHANGED_MEANWHILE = "changed_meanwhile"
     EVIDENCE_MISSING = "evidence_missing"
+    # rollouts and deployments
+    ROLLOUT_TOO_EARLY = "rollout_too_early"
+    NOT_OFF_PEAK = "not_off_peak"
+    FOREIGN_DEPLOYMENT = "foreign_deployment"
+    NOT_A_DEPLOYMENT = "not_a_deployment"
     # undo and approvals
     NOTHING_TO_UNDO = "nothing_to_undo"
     IRREVERSIBLE = "irreversible"
@@ -176,6 +181,10 @@ _SENTENCES: dict[Refusal, str] = {
     Refusal.WORKFLOW_DISABLED: "The workflow is disabled on GitHub.",
     Refusal.CHANGED_MEANWHILE: "Somebody else keeps changing the target; nothing was done.",
     Refusal.EVIDENCE_MISSING: "The evidence could not be captured first, and this step would destroy it.",
+    Refusal.ROLLOUT_TOO_EARLY: "The rollout that must come before this one is not proven yet.",
+    Refusal.NOT_OFF_PEAK: "The runbook lets this rollout begin only in its off-peak windows.",
+    Refusal.FOREIGN_DEPLOYMENT: "The deployment belongs to another account or region; deploy selfheal there.",
+    Refusal.NOT_A_DEPLOYMENT: "This is no deployment event; send what CodeDeploy or ECS send, or the form in the docs.",
     Refusal.NOTHING_TO_UNDO: "There is no recorded change to undo.",
     Refusal.IRREVERSIBLE: "This action cannot be undone.",
     Refusal.CHANGED_SINCE: "The target was changed by somebody else after the action; undo would destroy that.",

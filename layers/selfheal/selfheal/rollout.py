@@ -6,7 +6,8 @@
                         └─ can't be told, refused ─► closed (escalated): a person decides
 
 A rollout is an incident without alarms. Each step is followed by a gate, an action that only reads: asked every few
-minutes while the step settles, and a last time at its end. Only a clean last look lets the next step begin. The undo is
+minutes while the step settles, and a last time at its end. Only a clean last look lets the next step begin. What only
+looks or keeps something needs no gate: that it succeeded is one, and that it failed is red. The undo is
 the one that selfheal does by itself: at most once for each rollout, and only what this rollout has enabled.
 """
 
@@ -27,6 +28,7 @@ CLOCK_S = 300.0
 HELD_WITHIN_S = 86_400
 GATE_WITHIN_S = 1_800
 """A step that guards hold back for a day, or a gate that can't be read for half an hour, goes to a person."""
+NOTHING_CHANGED = "It had changed nothing yet"
 MAY_HAVE_CHANGED = frozenset({Status.DONE, Status.FAILED})
 
 
@@ -54,7 +56,7 @@ class Rollout(Climb):
         step, gate = current
         if step.status is Status.WAITING:
             self._ask(step)
-        elif step.status in GOOD_STATUSES:
+        elif step.status in GOOD_STATUSES and gate is not None:
             done_at = step.done_at or self.now
             settled = done_at + step.settle_s + LATE_S
             self._put(replace(gate, retry_at=min(done_at + LOOK_EVERY_S, settled)))
@@ -70,10 +72,10 @@ class Rollout(Climb):
 
     def _settle(self) -> None:
         current = _current(self.incident)
-        if current is None or current[0].status not in GOOD_STATUSES:  # the gate before it was clean
+        step, gate = current or (None, None)
+        if step is None or gate is None or step.status not in GOOD_STATUSES:  # the gate before it was clean
             self._set(phase=Phase.REMEDIATE, settle_until=None)
             return
-        step, gate = current
         settled = self.incident.settle_until or self.now
         if gate.status is Status.WAITING and self.now >= (gate.retry_at or settled):
             self._look(step, gate, last=self.now >= settled)
@@ -116,7 +118,8 @@ class Rollout(Climb):
         self._ask(replace(gate, options=options, retry_at=None))
 
     def _turn_red(self, why: str) -> None:
-        self._escalate(f"{why}. What this rollout enabled is being disabled again.")
+        changed = _changed(self.incident)
+        self._escalate(f"{why}. {'What this rollout enabled is being disabled again' if changed else NOTHING_CHANGED}.")
         for step in self.incident.steps:
             if step.undo_of is None and step.is_open:
                 self._skip(step, "the rollout turned red")
@@ -125,7 +128,7 @@ class Rollout(Climb):
         self._set(phase=Phase.RECOVER, settle_until=None)
 
     def _give_up(self, why: str) -> None:
-        enabled = [step.label for step in _steps(self.incident) if step.status is Status.DONE]
+        enabled = [step.label for step in _changed(self.incident) if step.status is Status.DONE]
         left = f" Left as they are: {', '.join(enabled)}; undo {self.incident.id} to take them back." if enabled else ""
         self._escalate(f"{why}.{left}")
         self._close("escalated")
@@ -143,6 +146,12 @@ def _steps(incident: Incident) -> list[StepRun]:
     return [step for step in incident.steps if step.action != GATE and step.undo_of is None]
 
 
+def _changed(incident: Incident) -> list[StepRun]:
+    """The steps that have, or may have, changed something that can be taken back."""
+    undone = {undo.undo_of for undo in _undos(incident)}
+    return [step for step in _steps(incident) if step.number in undone and step.status in MAY_HAVE_CHANGED]
+
+
 def _undos(incident: Incident) -> list[StepRun]:
     """The last step's first, as they were laid down."""
     return [step for step in incident.steps if step.undo_of is not None]
@@ -152,11 +161,14 @@ def _step(incident: Incident, number: int) -> StepRun:
     return next(step for step in incident.steps if step.number == number)
 
 
-def _current(incident: Incident) -> tuple[StepRun, StepRun] | None:
-    """The first step whose gate has not had a clean last look, and that gate; None: all of them had."""
-    gates = [step for step in incident.steps if step.action == GATE]
-    for step, gate in zip(_steps(incident), gates, strict=True):
-        if not (gate.status is Status.DONE and gate.options.get("last")):
+def _current(incident: Incident) -> tuple[StepRun, StepRun | None] | None:
+    """The first step whose gate has not had a clean last look, or that has none and is not done; None: all are."""
+    gates = {step.number - 1: step for step in incident.steps if step.action == GATE}
+    for step in _steps(incident):
+        gate = gates.get(step.number)
+        if gate is None and step.status not in GOOD_STATUSES:
+            return step, None
+        if gate is not None and not (gate.status is Status.DONE and gate.options.get("last")):
             return step, gate
     return None
 

@@ -2,8 +2,8 @@
 
     {"rollout": "<system>/<name>", "requested_by": "…", "mode": "act", "from": "<target>"}
 
-Without `mode` it is only planned. `from` begins at the step on that target: what a person does after an inconclusive
-gate, having looked at what came before.
+Without `mode` it is only planned. What the runbook wants to hold before it begins is asked in both. `from` begins at
+the step on that target: what a person does after an inconclusive gate, having looked at what came before.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from selfheal import incident_store
+from selfheal import incident_store, preconditions
 from selfheal.errors import LedgerUnavailable, Refused
 from selfheal.incident import Incident, Phase, StepRun, incident_id, incident_key
 from selfheal.refusal import Refusal
@@ -21,6 +21,8 @@ from selfheal.rollout import GATE
 from selfheal.runbook import Rollout, Runbook, Runbooks, Step
 from selfheal.words import Mode, ResponseMode, Stage
 
+GATED = ("enable_rules",)
+"""What a gate judges; any other step is its own gate, and has nothing to be undone."""
 KNOWN = ("rollout", "requested_by", "mode", "from")
 SEVERITY = "P2"
 COOLDOWN_S = 900
@@ -46,7 +48,12 @@ def start(respond: Respond, event: Mapping[str, Any]) -> Decision:
     """What is done about the request, as it is answered to the person."""
     try:
         wanted = read(event, respond.runbooks)
-        return _planned(wanted) if wanted.mode is Mode.PLAN else _begun(respond, wanted)
+        missing = preconditions.missing(respond.ledger, wanted.runbook, wanted.rollout, respond.now())
+        if wanted.mode is Mode.PLAN:
+            return _planned(wanted, missing)
+        if missing is not None:
+            raise missing
+        return _begun(respond, wanted)
     except Refused as error:
         return {"decision": "refused", "reason": error.refusal.value, "detail": error.detail or str(error)}
     except LedgerUnavailable as error:
@@ -96,6 +103,9 @@ def opened(wanted: Wanted, now: float) -> Incident:
     earlier: list[str] = []
     for place, step in enumerate(wanted.steps):
         run = _run(step, 3 * place)
+        if step.action not in GATED:
+            forth.append(run)
+            continue
         rules = _rules(run)
         forth += [run, _gate(wanted, 3 * place + 1, run, rules, earlier)]
         back.insert(0, _run(step, 3 * place + 2, undo_of=run.number))
@@ -115,6 +125,7 @@ def opened(wanted: Wanted, now: float) -> Incident:
         steps=(*forth, *back),
         rollout=wanted.rollout.name,
         requested_by=wanted.who,
+        quiet=not wanted.rollout.notify,
     )
 
 
@@ -152,12 +163,21 @@ def _rules(run: StepRun) -> list[str]:
     return [f"{bus}/{name}" for name in names]
 
 
-def _planned(wanted: Wanted) -> Decision:
+def _planned(wanted: Wanted, missing: Refused | None) -> Decision:
     incident = opened(wanted, 0.0)
+    gates = {gate.number - 1: dict(gate.options) for gate in incident.steps if gate.action == GATE}
     steps = [
-        {"step": step.label, "target": dict(step.target), "settle_s": step.settle_s, "gate": dict(gate.options)}
-        for step, gate in zip(incident.steps[0::2], incident.steps[1::2], strict=False)
-        if gate.action == GATE
+        {
+            "step": step.label,
+            "target": dict(step.target),
+            "settle_s": step.settle_s,
+            "gate": gates.get(step.number, "its own success"),
+        }
+        for step in incident.steps
+        if step.action != GATE and step.undo_of is None
     ]
     undo = [step.label for step in incident.steps if step.undo_of is not None]
-    return {"decision": "planned", "rollout": wanted.name, "steps": steps, "undo_if_red": undo}
+    planned: Decision = {"decision": "planned", "rollout": wanted.name, "steps": steps, "undo_if_red": undo}
+    if missing is not None:
+        planned["would_refuse"] = {"reason": missing.refusal.value, "detail": missing.detail}
+    return planned
