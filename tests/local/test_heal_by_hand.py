@@ -33,6 +33,7 @@ PLANNED = {
     "preserve_evidence": ("planned", ""),
     "check_health": ("planned", ""),
     "check_gate": ("planned", ""),
+    "manage_service": ("refused", "target_forbidden"),
     "throttle_api": ("refused", "target_not_found"),
     "throttle_function": ("planned", ""),
     "replay_events": ("refused", "target_forbidden"),

@@ -41,7 +41,7 @@ from tests.unit.dead_letters import QUEUE as DLQ
 from tests.unit.dead_letters import SOURCE as SOURCE_QUEUE
 from tests.unit.doubles import Clock, Killed
 from tests.unit.incidents import incident
-from tests.unit.play import Play
+from tests.unit.play import Play as Play  # noqa: PLC0414 - tests know it from here
 from tests.unit.wire import CAPTURE, EVIDENCE_FUNCTION, Wire
 
 ALARM = "shop-errors"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import NoCredentialsError
-from selfheal import runbook
+from selfheal import capture, runbook
+from selfheal.action import Action
 from selfheal.catalogue import ACTIONS
 from selfheal.directions import Consequence, Dependency, is_in_ledger, without
 from selfheal.errors import Misconfigured
@@ -18,7 +20,7 @@ from selfheal.words import Direction
 
 from tests.unit.doubles import timed_out
 from tests.unit.stage import PLAYS, Play, Stage, stage
-from tests.unit.wire import denied, refused_by_aws, throttled
+from tests.unit.wire import CAPTURE, denied, refused_by_aws, throttled
 
 FAILURES: Mapping[str, Callable[[], BaseException]] = {
     "throttled": throttled,
@@ -39,12 +41,20 @@ TARGETS = {
     "drain_dlq": "sqs.",
     "invoke_target": "lambda.",
     "check_gate": "cloudwatch.",
+    "keep_logs": "logs.",
+    "capture_evidence": ("cloudtrail.", "codedeploy.", "ecs.", "lambda.", "logs.", "rds.", "sqs.", "xray."),
+    "manage_service": ("ecs.", "application-autoscaling."),
+    "refresh_secrets": ("secretsmanager.", "lambda."),
+    "snapshot_database": "rds.",
+    "manage_sessions": ("rds.", "rds-data.", "secretsmanager."),
+    "restore_backup": "s3.",
+    "dispatch_workflow": ("secretsmanager.", "github.get"),
     "replay_events": ("events.describe_archive", "events.list_replays"),
     "throttle_function": "lambda.",
     "throttle_api": "apigateway",
 }
-"""Function → the calls that see its target. A health check reports what it can't see, which is its work; what a gate
-looks at are alarms and metrics."""
+"""Function, or action, → the calls that see its target. A health check reports what it can't see, which is its work;
+what a gate looks at are alarms and metrics."""
 REPEATED = {"switch_trading": "ssm.get_parameter_history"}
 
 
@@ -60,11 +70,12 @@ def failures(dependency: Dependency, play: Play) -> Iterator[tuple[str, dict[str
     calls: Any = {
         Dependency.CREDENTIALS: "",
         Dependency.LEDGER: "dynamodb.",
-        Dependency.TARGET: TARGETS.get(folder),
+        Dependency.TARGET: TARGETS.get(play.action, TARGETS.get(folder)),
         Dependency.EXTRAS: REPEATED.get(folder),
         Dependency.TAGS: "resourcegroupstaggingapi.",
         Dependency.ALARM: None if folder == "check_gate" else "cloudwatch.",
         Dependency.BUS: "events.put_events",
+        Dependency.EVIDENCE: CAPTURE,
     }.get(dependency)
     if calls is None:
         return
@@ -82,10 +93,20 @@ def expected(dependency: Dependency, play: Play, direction: Direction, *, undo: 
     asked = {
         Dependency.ALARM: bool(play.request.get("alarms")) and not undo,
         Dependency.RUNBOOKS: bool(play.request.get("system")),
+        Dependency.EVIDENCE: capture.needed(action_of(play), direction),
+        Dependency.TAGS: entry.kinds != ("workflow",),  # nothing of AWS that could have a tag
     }
     if not asked.get(dependency, True):
         return Consequence.NOT_ASKED
-    return without(dependency, direction, undo=undo, in_ledger=is_in_ledger(entry))
+    destroys = action_of(play).destroys
+    return without(dependency, direction, undo=undo, in_ledger=is_in_ledger(entry), destroys=destroys)
+
+
+def action_of(play: Play) -> type[Action]:
+    """The class that carries the play out."""
+    module = importlib.import_module(f"functions.{ACTIONS[play.action].function}.app")
+    found: type[Action] = next(one for one in vars(module).values() if getattr(one, "name", "") == play.action)
+    return found
 
 
 def wrong(play: Play, result: Mapping[str, Any], told: Consequence, kind: str, state: tuple[Any, Any]) -> Iterator[str]:
@@ -100,7 +121,7 @@ def wrong(play: Play, result: Mapping[str, Any], told: Consequence, kind: str, s
         yield "" if result["outcome"] == "refused" and result["reason"] in allowed else f"expected {reason}"
         yield "" if play.look() == before_and_done[0] else "it was changed all the same"
     if told is Consequence.NOTED:
-        noted = "guards_not_read" in evidence or "not_kept" in evidence
+        noted = {"guards_not_read", "not_kept", "not_captured"} & {*evidence}
         yield "" if noted else "it is not in the evidence"
     if told is Consequence.TAKEN_IN_LATER:
         kept = "not_recorded" in evidence and "request" in evidence

@@ -54,6 +54,8 @@ def runs(on_stage: Stage, name: str) -> Iterator[tuple[Play, dict[str, Any]]]:
         yield on_stage.play("disable_rules_with_cloudtrail"), {}
     if name == "roll_back_alias":
         yield on_stage.play(name), {"options": {"to_version": "1"}}
+    if name == "restart_service":
+        yield on_stage.play("restart_service_that_fails"), {}
     if name == "replay_dlq":
         play = on_stage.play(name)
         on_stage.here.fill(by_rule({"n": 9}))
