@@ -180,8 +180,7 @@ def stop_reasons(target: Target, started_by: Iterable[str] = ()) -> list[str]:
 
 def _why(task: Mapping[str, Any]) -> str:
     containers = [
-        f"{one['name']}: "
-        + ", ".join(str(part) for part in (one.get("reason"), one.get("exitCode")) if part is not None)
+        f"{one['name']}: {one.get('reason') or 'exit code ' + str(one['exitCode'])}"
         for one in task.get("containers", [])
         if one.get("reason") or one.get("exitCode")
     ]
