@@ -36,6 +36,7 @@ PLANNED = {
     "manage_service": ("refused", "target_forbidden"),
     "throttle_api": ("refused", "target_not_found"),
     "throttle_function": ("planned", ""),
+    "dispatch_workflow": ("refused", "target_forbidden"),
     "replay_events": ("refused", "target_forbidden"),
     "refresh_secrets": ("refused", "target_forbidden"),
     "snapshot_database": ("refused", "target_forbidden"),

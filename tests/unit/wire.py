@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import urllib3
 from botocore import xform_name
-from botocore.exceptions import ClientError
-from selfheal import clients
+from botocore.exceptions import BotoCoreError, ClientError
+from selfheal import clients, github
 
 from tests.unit.doubles import Faults, Killed
 
@@ -22,8 +23,12 @@ IAM_PREFIX = {
     "resourcegroupstaggingapi": "tag",
     "timestream-write": "timestream",
 }
-IAM_ACTION = {"Invoke": "InvokeFunction"}
-"""Where IAM names a call otherwise than its API does (service authorization reference)."""
+IAM_ACTION = {
+    "CopyObject": ("GetObject", "GetObjectTagging", "PutObject", "PutObjectTagging"),
+    "Invoke": ("InvokeFunction",),
+    "ListObjectsV2": ("ListBucket",),
+}
+"""Where IAM names a call otherwise than its API does, or wants several (service authorization reference)."""
 API_GATEWAY_METHOD = {"GetStage": "GET", "UpdateStage": "PATCH"}
 EVIDENCE_FUNCTION = "selfheal-PreserveEvidence"
 CAPTURE = "evidence.capture"
@@ -87,9 +92,11 @@ class Wire(Faults):
         hooks = {"before-call.*.*": self._before, "after-call.*.*": self._after}
         for name, hook in hooks.items():
             events.register(name, hook)
+        real, github.exchange = github.exchange, self._github
         try:
             yield self
         finally:
+            github.exchange = real
             for name, hook in hooks.items():
                 events.unregister(name, hook)
 
@@ -145,6 +152,29 @@ class Wire(Faults):
             PARTLY[name](parsed)
         self._through(lambda: self.end(name, index))
 
+    def _github(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> github.Answer:
+        """GitHub, as `answers` has it: the same faults, in HTTP's words."""
+        name = f"github.{method.lower()}"
+        asked = {"url": url, "body": json.loads(body or b"{}"), "token": headers["Authorization"]}
+        if not self.listening:
+            return self._answer_of_github(name, asked)
+        try:
+            with self.lock:
+                index = self._through(lambda: self.begin(name))
+                self.reached.append((name, body))
+            answer = self._answer_of_github(name, asked)
+            self._through(lambda: self.end(name, index))
+        except ClientError as error:
+            throttled_or = error.response["Error"]["Code"] == "ThrottlingException"
+            return github.Answer(429 if throttled_or else error.response["ResponseMetadata"]["HTTPStatusCode"])
+        except BotoCoreError as error:
+            raise urllib3.exceptions.ProtocolError(str(error)) from error
+        return answer
+
+    def _answer_of_github(self, name: str, asked: Mapping[str, Any]) -> github.Answer:
+        told = self.answers[name](asked)
+        return github.Answer(told["status"], body=json.dumps(told.get("body", {})).encode())
+
     def _through(self, step: Callable[[], Any]) -> Any:
         if self.dead:
             raise Killed
@@ -163,5 +193,5 @@ def permissions_of(service: str, operation: str, body: Any) -> set[str]:
         return {f"{prefix}:{kind}Item" for kind in kinds}
     if service in {"apigateway", "apigatewayv2"}:  # IAM knows its HTTP methods, not its operations
         return {f"apigateway:{API_GATEWAY_METHOD[operation]}"}
-    name = IAM_ACTION.get(operation, operation)
-    return {f"{prefix}:{name.removesuffix('Batch') if service == 'sqs' else name}"}
+    names = IAM_ACTION.get(operation, (operation,))
+    return {f"{prefix}:{name.removesuffix('Batch') if service == 'sqs' else name}" for name in names}
