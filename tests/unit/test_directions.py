@@ -94,7 +94,8 @@ def expected(dependency: Dependency, play: Play, direction: Direction, *, undo: 
         Dependency.ALARM: bool(play.request.get("alarms")) and not undo,
         Dependency.RUNBOOKS: bool(play.request.get("system")),
         Dependency.EVIDENCE: capture.needed(action_of(play), direction),
-        Dependency.TAGS: entry.kinds != ("workflow",),  # nothing of AWS that could have a tag
+        # nothing of AWS that could have a tag; nothing whose ARN its name tells
+        Dependency.TAGS: entry.kinds not in {("workflow",), ("secret",)},
     }
     if not asked.get(dependency, True):
         return Consequence.NOT_ASKED

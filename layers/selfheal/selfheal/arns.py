@@ -25,7 +25,8 @@ class Home:
 def arns_of(target: Target, home: Home) -> tuple[str, ...]:
     """The taggable resources of a target. Schedules have no tags of their own; their group has.
 
-    A tag on a bus speaks for all of its rules.
+    A tag on a bus speaks for all of its rules. The ARN of a secret ends in characters that its name does not tell, so
+    it is exempt in a runbook or not at all.
     """
     where = f"{home.region}:{home.account}"
     bus = str(target.fields.get("bus"))
@@ -43,7 +44,12 @@ def arns_of(target: Target, home: Home) -> tuple[str, ...]:
         "rules": (f"events:{where}:event-bus/{bus}",),
         "service": (f"ecs:{where}:service/{target.fields.get('cluster')}/{target.fields.get('service')}",),
         "function": (f"lambda:{where}:function:{target.fields.get('function')}",),
+        "database": (f"rds:{where}:db:{target.fields.get('database')}",),
+        "database_cluster": (f"rds:{where}:cluster:{target.fields.get('database_cluster')}",),
+        "sessions": (f"rds:{where}:cluster:{target.fields.get('database_cluster')}",),
+        "backup": (f"s3:::{target.fields.get('bucket')}",),
         "event_source": (f"lambda:{where}:event-source-mapping:{target.fields.get('event_source')}",),
+        "log_group": (f"logs:{where}:log-group:{target.fields.get('log_group')}",),
         "rest_api": (f"{api}/restapis/{rest_api}/stages/{target.fields.get('stage')}", f"{api}/restapis/{rest_api}"),
         "http_api": (f"{api}/apis/{http_api}/stages/{target.fields.get('stage')}", f"{api}/apis/{http_api}"),
     }

@@ -24,6 +24,7 @@ class Dependency(StrEnum):
     RUNBOOKS = "runbooks"
     TAGS = "tags"
     ALARM = "alarm"
+    EVIDENCE = "evidence"
     BUS = "bus"
     LOG = "log"
 
@@ -40,6 +41,7 @@ class Need(StrEnum):
     MEMORY = "to remember, and to exclude others"
     ADVICE = "to be told that it should not"
     CARE = "to leave everything else as it is"
+    KEEPING = "to keep what may be gone afterwards"
     TELLING = "to tell what was done"
 
 
@@ -51,12 +53,17 @@ class Consequence(StrEnum):
     TAKEN_IN_LATER = "acts; recorded afterwards"
     GUARD_UNREADABLE = "`guard_unreadable`"
     TARGET_UNREADABLE = "`target_unreadable`"
+    EVIDENCE_MISSING = "`evidence_missing`"
     NOT_ASKED = "not asked"
 
     @property
     def goes_on(self) -> bool:
         """The action is carried out."""
-        return self not in {Consequence.GUARD_UNREADABLE, Consequence.TARGET_UNREADABLE}
+        return self not in {
+            Consequence.GUARD_UNREADABLE,
+            Consequence.TARGET_UNREADABLE,
+            Consequence.EVIDENCE_MISSING,
+        }
 
 
 NEEDED: Mapping[Dependency, Need] = {
@@ -67,6 +74,7 @@ NEEDED: Mapping[Dependency, Need] = {
     Dependency.RUNBOOKS: Need.ADVICE,
     Dependency.TAGS: Need.ADVICE,
     Dependency.ALARM: Need.ADVICE,
+    Dependency.EVIDENCE: Need.KEEPING,
     Dependency.BUS: Need.TELLING,
     Dependency.LOG: Need.TELLING,
 }
@@ -79,6 +87,8 @@ _MEANINGS: Mapping[Dependency, str] = {
     Dependency.RUNBOOKS: "the compiled file in the runbooks layer; asked if the request names a system",
     Dependency.TAGS: "the tagging API",
     Dependency.ALARM: "CloudWatch; asked for steps that an alarm asked for",
+    Dependency.EVIDENCE: "PreserveEvidence; asked before what may destroy evidence (rollback, drain, restart); what "
+    "surely does is refused without it, as `evidence_missing`",
     Dependency.BUS: "EventBridge; the clock finds the answer in the record",
     Dependency.LOG: "the function's output, which carries the metrics too",
 }
@@ -94,6 +104,11 @@ _BY_DIRECTION: Mapping[Need, Mapping[Direction, Consequence]] = {
         Direction.SAFE: Consequence.NOTED,
         Direction.RISKY: Consequence.GUARD_UNREADABLE,
     },
+    Need.KEEPING: {
+        Direction.READ: Consequence.NOT_ASKED,
+        Direction.SAFE: Consequence.NOT_ASKED,
+        Direction.RISKY: Consequence.NOTED,
+    },
     Need.CARE: {
         Direction.READ: Consequence.NOT_ASKED,
         Direction.SAFE: Consequence.NOTED,
@@ -103,13 +118,21 @@ _BY_DIRECTION: Mapping[Need, Mapping[Direction, Consequence]] = {
 
 
 def without(
-    dependency: Dependency, direction: Direction, *, undo: bool = False, in_ledger: bool = False
+    dependency: Dependency,
+    direction: Direction,
+    *,
+    undo: bool = False,
+    in_ledger: bool = False,
+    destroys: bool = False,
 ) -> Consequence:
     """What a run of this direction does without the dependency.
 
     `undo`: it restores an image, which only the ledger has. `in_ledger`: the target is an item of the ledger itself.
+    `destroys`: what would be evidence is gone afterwards.
     """
     need = NEEDED[dependency]
+    if need is Need.KEEPING and destroys and direction is not Direction.READ:
+        return Consequence.EVIDENCE_MISSING
     if need is Need.TELLING:
         return Consequence.ACTS
     if need is Need.SIGHT or (in_ledger and dependency is Dependency.LEDGER):

@@ -12,6 +12,7 @@ from selfheal.clients import client
 
 from tests.unit.dead_letters import BUCKET, FUNCTION, by_lambda
 from tests.unit.play import Play
+from tests.unit.plays.manage_service import _service, _target
 
 if TYPE_CHECKING:
     from tests.unit.stage import Stage
@@ -27,8 +28,9 @@ def keep_logs(stage: Stage, number: int) -> Play:
     client("logs").put_retention_policy(logGroupName=name, retentionInDays=30)
 
     def look() -> int | None:
-        (found,) = client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-        return found.get("retentionInDays")
+        found: list[Any] = client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+        days: int | None = next(one.get("retentionInDays") for one in found if one["logGroupName"] == name)
+        return days
 
     more = {**stage.by_an_alarm, "options": {"days": 90}}
     return Play(
@@ -49,17 +51,12 @@ def capture_evidence(stage: Stage, number: int) -> Play:
 
 def capture_a_service(stage: Stage, number: int) -> Play:
     """A service with one stopped task."""
-    ecs, cluster, family = client("ecs"), f"cluster-{number}", f"shop-{number}"
-    ecs.create_cluster(clusterName=cluster)
-    logs = {"logDriver": "awslogs", "options": {"awslogs-group": f"/ecs/{family}"}}
-    container = {"name": "web", "image": "web:1", "memory": 128, "logConfiguration": logs}
-    ecs.register_task_definition(family=family, containerDefinitions=[container])
-    ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=1, launchType="FARGATE")
-    with suppress(ClientError, KeyError, IndexError):
-        for task in ecs.list_tasks(cluster=cluster, serviceName="web")["taskArns"]:
-            ecs.stop_task(cluster=cluster, task=task, reason="for the test")
-    log_group(f"/ecs/{family}")
-    return _captured(stage, number, {"cluster": cluster, "service": "web"}, {})
+    ecs, name = _service(stage, number)
+    (container,) = ecs.definitions[ecs.services[name]["taskDefinition"]]["containerDefinitions"]
+    container["logConfiguration"] = {"logDriver": "awslogs", "options": {"awslogs-group": f"/ecs/{name}"}}
+    ecs.tasks.append({"stopCode": "EssentialContainerExited", "containers": [{"name": "web", "exitCode": 137}]})
+    log_group(f"/ecs/{name}")
+    return _captured(stage, number, _target(name), {})
 
 
 def capture_a_queue(stage: Stage, number: int) -> Play:
