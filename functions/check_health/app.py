@@ -28,6 +28,7 @@ from selfheal import changes, pauses, reminders, runbook, sweep_outcome, sweep_r
 from selfheal.action import Action, Change, Decision, Decline, State, Verification
 from selfheal.checks import read_checks
 from selfheal.checks.finding import Finding, Mark
+from selfheal.checks.home import at_home
 from selfheal.checks.runner import run
 from selfheal.errors import LedgerUnavailable, Misconfigured, Refused, Unreadable
 from selfheal.handler import handler_for
@@ -51,6 +52,10 @@ class CheckHealth(Action):
         "cloudformation:DescribeStacks",
         "cloudwatch:DescribeAlarms",
         "cloudwatch:GetMetricData",
+        "codedeploy:GetDeployment",
+        "codedeploy:GetDeploymentTarget",
+        "codedeploy:ListDeploymentTargets",
+        "codedeploy:ListDeployments",
         "dynamodb:DescribeTable",
         "dynamodb:DescribeTimeToLive",
         "ec2:DescribeSecurityGroups",
@@ -62,8 +67,10 @@ class CheckHealth(Action):
         "elasticache:DescribeServerlessCaches",
         "elasticloadbalancing:DescribeTargetGroups",
         "elasticloadbalancing:DescribeTargetHealth",
+        "events:DescribeArchive",
         "events:DescribeEventBus",
         "events:DescribeRule",
+        "events:ListArchives",
         "events:ListTargetsByRule",
         "iam:SimulatePrincipalPolicy",
         "lambda:GetAlias",
@@ -71,8 +78,10 @@ class CheckHealth(Action):
         "lambda:GetFunctionConcurrency",
         "lambda:GetFunctionConfiguration",
         "lambda:ListEventSourceMappings",
+        "logs:FilterLogEvents",
         "rds:DescribeDBClusters",
         "rds:DescribeDBInstances",
+        "s3:ListBucket",
         "s3:PutObject",
         "scheduler:GetSchedule",
         "secretsmanager:DescribeSecret",
@@ -102,7 +111,7 @@ class CheckHealth(Action):
             raise Unreadable("runbooks", str(error)) from error
         sweeps = {one.name: one.checks for one in found.sweeps} if found and sweep else {}
         checks = sweeps.get(sweep, ()) if sweep else found.checks if found else ()
-        return {"checks": [dict(check) for check in checks], "from": "runbook", "sweeps": sorted(sweeps)}
+        return {"checks": [at_home(check) for check in checks], "from": "runbook", "sweeps": sorted(sweeps)}
 
     def decide(self, state: State, request: Request) -> Decision:
         """Refuse checks that are none: an empty list would pass."""

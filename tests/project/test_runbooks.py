@@ -91,7 +91,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "no owner": {key: value for key, value in GOOD.items() if key != "owner"},
     "unknown key": {**GOOD, "sweep": []},
     "target of no kind": {**GOOD, "targets": {"flag": {"lambda": "x"}}},
-    "half a target": {**GOOD, "targets": {"live": {"function": "x"}}},
+    "half a target": {**GOOD, "targets": {"live": {"alias": "x"}}},
     "wildcard in a target": {**GOOD, "targets": {"flag": {"parameter": "/shop/*"}}},
 }
 WRONG |= {name: {**GOOD, "responses": [{**GOOD["responses"][0], **change}]} for name, change in CHANGES.items()}
@@ -161,7 +161,10 @@ def test_the_shipped_runbooks_share_no_alarm(runbooks: Runbooks) -> None:
     [
         ("the-alchemiser-v2-dev-errors", "the-alchemiser-v2-dev", "trading lambda failing"),
         ("the-alchemiser-v2-prod-errors", "the-alchemiser-v2-prod", "trading lambda failing"),
-        ("the-alchemiser-v2-prod-duration", "the-alchemiser-v2-prod", "trading lambda failing"),
+        ("the-alchemiser-v2-prod-duration", "the-alchemiser-v2-prod", "trading lambda at its timeout"),
+        ("polymarket-staging-cpu-warning", "polymarket-staging", "warnings"),
+        ("crypto-trading-test-api-latency", "crypto-trading-test", "performance degradation"),
+        ("algo-trading-prod-dashboard-5xx", "algo-trading-prod", "dashboard not loading"),
         ("the-alchemiser-v2-prod-throttles", "the-alchemiser-v2-prod", "trading lambda throttled"),
         ("algo-trading-prod-trading-unhealthy", "algo-trading-prod", "trading engine failing"),
     ],
@@ -195,13 +198,18 @@ def test_what_a_runbook_switches_off_it_offers_to_switch_on_again(runbooks: Runb
         for response in runbook.responses:
             offered = {(step.action, step.target_name) for step in response.recover if step.approval}
             for step in response.contain:
-                assert (step.entry.undo, step.target_name) in offered, (response.system, response.name, step.action)
+                switched = step.entry.undo not in {None, step.action}  # what has no other way back is undone
+                told = (response.system, response.name, step.action)
+                assert not switched or (step.entry.undo, step.target_name) in offered, told
 
 
-def test_the_page_names_every_action_and_check() -> None:
+def test_the_pages_name_every_action_and_check() -> None:
     page = PAGE.read_text(encoding="utf-8")
+    linked = [name for name in ("actions.md", "checks.md") if f"]({name})" in page]
+    text = "".join((PAGE.parent / name).read_text(encoding="utf-8") for name in linked)
 
-    assert [name for name in (*steps.USABLE, *CHECKS) if f"`{name}`" not in page] == []
+    assert linked == ["actions.md", "checks.md"]
+    assert [name for name in (*steps.USABLE, *CHECKS) if f"`{name}`" not in text] == []
 
 
 def test_the_examples_of_the_page_compile(tmp_path: Path) -> None:

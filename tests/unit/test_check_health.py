@@ -20,10 +20,11 @@ from selfheal import ledger as table
 from selfheal.action import Change, Decline
 from selfheal.checks import CHECKS, read_check, read_checks
 from selfheal.checks.finding import Finding, Mark
+from selfheal.checks.home import at_home
 from selfheal.checks.kinds import MAX_CHECKS, MODULES
 from selfheal.checks.runner import METRICS, SINGLE, TOGETHER, run
 from selfheal.clients import client
-from selfheal.errors import LedgerUnavailable, Refused
+from selfheal.errors import LedgerUnavailable, Misconfigured, Refused
 from selfheal.ledger import Ledger
 from selfheal.refusal import Refusal
 from selfheal.request import read_request, result_of
@@ -597,3 +598,20 @@ def test_a_ledger_that_is_down_is_said_and_fails_no_check(monkeypatch: pytest.Mo
     left = left_over("demo")
     assert (left["open_changes"], left["pauses"]) == (None, None)
     assert "no answer" in left["left_over_not_read"]
+
+
+def test_what_a_runbook_leaves_open_of_an_arn_is_filled_in_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"HOME_PARTITION": "aws-cn", "AWS_REGION": "cn-north-1", "HOME_ACCOUNT": ACCOUNT}.items():
+        monkeypatch.setenv(name, value)
+    check = {"permission": {"function": "f", "resources": ["arn:{partition}:sns:{region}:{account}:alarms"]}}
+
+    filled = at_home(check)
+
+    assert filled["permission"] == {"function": "f", "resources": [f"arn:aws-cn:sns:cn-north-1:{ACCOUNT}:alarms"]}
+
+
+def test_an_arn_that_the_stack_does_not_complete_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME_ACCOUNT", raising=False)
+
+    with pytest.raises(Misconfigured, match="HOME_ACCOUNT"):
+        at_home({"topic": "arn:aws:sns:eu-central-1:{account}:alarms"})

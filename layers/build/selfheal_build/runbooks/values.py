@@ -24,6 +24,8 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_DURATION_S = 7 * 86400
 
 STAGE = "{stage}"
+HOME_PARTS = ("partition", "region", "account")
+"""What `selfheal.checks.home` fills in."""
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _FROM_ALARM = re.compile(r"alarm\.[A-Za-z0-9_.:-]+")
 
@@ -100,11 +102,14 @@ def _cron(value: Any) -> str:
     return " ".join(text.split())
 
 
-def placeholders(text: str, *, alarm: bool) -> str:
-    """What is wrong with the `{…}` in a text, or nothing. `alarm`: `{alarm.Dimension}` is allowed here."""
-    allowed = "`{stage}`" + (" and `{alarm.DimensionName}`" if alarm else "")
+def placeholders(text: str, *, alarm: bool = False, home: bool = False) -> str:
+    """What is wrong with the `{…}` in a text, or nothing. `alarm`: `{alarm.Dimension}` is allowed here; `home`: so are
+    the parts of an ARN that only the deployed stack knows."""
+    parts = HOME_PARTS if home else ()
+    *first, last = ["stage", *(["alarm.DimensionName"] if alarm else []), *parts]
+    allowed = " and ".join(([", ".join(f"`{{{name}}}`" for name in first)] if first else []) + [f"`{{{last}}}`"])
     for name in _PLACEHOLDER.findall(text):
-        if name != "stage" and not (alarm and _FROM_ALARM.fullmatch(name)):
+        if name not in {"stage", *parts} and not (alarm and _FROM_ALARM.fullmatch(name)):
             return f"`{{{name}}}` is not filled in here; allowed: {allowed}"
     if set(_PLACEHOLDER.sub("", text)) & set("{}"):
         return f"a single brace in `{text[:60]}`; allowed: {allowed}"
@@ -112,7 +117,7 @@ def placeholders(text: str, *, alarm: bool) -> str:
 
 
 def _plain(text: str) -> str:
-    if message := placeholders(text, alarm=False):
+    if message := placeholders(text):
         raise wrong(message)
     return text
 
