@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selfheal import changes, message, outcome, sweep_report, sweep_results
+from selfheal import changes, message, outcome, sweep_news, sweep_report, sweep_results
 from selfheal.action import Decline
 from selfheal.checks.finding import Finding, Mark
 from selfheal.clients import client
@@ -217,7 +217,7 @@ def test_what_must_pass_does_not_hold_unless_all_pass(
     assert seen.verdict is verdict
     if verdict is Verdict.DOES_NOT_HOLD:
         worst = RED if RED in found else BLIND
-        assert sweep_results.line_of(worst) in seen.detail
+        assert sweep_news.line_of(worst) in seen.detail
 
 
 def test_a_step_that_must_pass_fails(on_stage: Stage) -> None:
@@ -291,8 +291,8 @@ def test_a_late_older_run_overwrites_and_tells_nothing(ledger: Ledger, told: Tol
 
 
 def test_the_digest_is_of_what_is_wrong_and_not_of_its_numbers() -> None:
-    assert sweep_results.digest_of([RED, BLIND, FINE]) == sweep_results.digest_of([BLIND, RED])
-    assert sweep_results.digest_of([RED]) != sweep_results.digest_of([])
+    assert sweep_news.digest_of([RED, BLIND, FINE]) == sweep_news.digest_of([BLIND, RED])
+    assert sweep_news.digest_of([RED]) != sweep_news.digest_of([])
 
 
 # -- words ------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from selfheal.action import Decline
 from selfheal.errors import LedgerUnavailable
 from selfheal.ledger import Ledger
 from selfheal.refusal import Refusal
+from selfheal.sweep_notice import command
 
 MINUTE_S = 60
 
@@ -38,7 +39,7 @@ def decide(seen: Mapping[str, Any], within_minutes: int) -> Decline | None:
     if seen["not_read"]:
         return Decline(Refusal.GUARD_UNREADABLE, f"the last run of {sweep}: {seen['not_read']}")
     stack = os.environ.get("POWERTOOLS_SERVICE_NAME") or "selfheal"
-    run = f"run it: {sweep_results.command(system, sweep, stack)}"
+    run = f"run it: {command(system, sweep, stack)}"
     if seen["at"] is None:
         return Decline(Refusal.CHECKS_NOT_PASSED, f"the sweep {sweep!r} of {system} has never run; {run}")
     when = datetime.fromtimestamp(seen["at"], UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
-
-from selfheal.sweep_results import command
 
 MAX_TOLD = 20
 SEVERITIES = {"fail": "P2", "unknown": "P3", "pass": "P4"}
@@ -47,3 +46,9 @@ def lines(detail: Mapping[str, Any], stack: str) -> tuple[str, ...]:
     told += ["", f"Report: {detail['report'] or 'not stored: ' + detail['note']}"]
     told += [f"Look again: {command(detail['system'], detail['sweep'], stack)}"]
     return tuple(told)
+
+
+def command(system: str, sweep: str, stack: str) -> str:
+    """The command that runs a sweep now."""
+    event = {"target": {"system": system}, "options": {"sweep": sweep}, "mode": "act", "requested_by": "YOUR NAME"}
+    return f"sam remote invoke CheckHealth --stack-name {stack} --event '{json.dumps(event)}'"

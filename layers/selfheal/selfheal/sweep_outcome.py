@@ -10,13 +10,14 @@ from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from selfheal import outcome, sweep_report, sweep_results
+from selfheal import outcome, sweep_news, sweep_report, sweep_results
 from selfheal.checks.finding import Finding, Mark
 from selfheal.errors import LedgerUnavailable, SelfhealError
 from selfheal.ledger import Ledger
 from selfheal.observability import logger, measure
+from selfheal.sweep_news import News
 from selfheal.sweep_notice import MAX_TOLD
-from selfheal.sweep_results import News, SweepResult
+from selfheal.sweep_results import SweepResult
 
 
 def keep(ledger: Ledger, report: Mapping[str, Any], findings: Sequence[Finding], at: float) -> dict[str, Any]:
@@ -42,12 +43,12 @@ def _tell_and_record(
     try:
         before = sweep_results.last(ledger, system, sweep)
     except LedgerUnavailable as error:  # what is new can't be told, so all that is wrong is
-        news = sweep_results.compare(findings, None)
+        news = sweep_news.compare(findings, None)
         told = bool(news.new) and _tell(report, findings, news, noted)
         return {"told": told, "result_not_recorded": str(error)}
     if before is not None and before.at > at:
         return {"told": False, "result_not_recorded": "a newer run of this sweep is recorded already"}
-    news = sweep_results.compare(findings, before)
+    news = sweep_news.compare(findings, before)
     told = news.is_some and _tell(report, findings, news, noted)
     known = news.known if told or before is None or not news.is_some else before.known
     if news.is_some and not told and before is None:
@@ -60,7 +61,7 @@ def _tell_and_record(
         failed=report["failed"],
         unknown=report["unknown"],
         report=noted["report"],
-        digest=sweep_results.digest_of(findings),
+        digest=sweep_news.digest_of(findings),
         worst=worst_of(findings),
         known=known,
     )
@@ -76,7 +77,7 @@ def _tell_and_record(
 def worst_of(findings: Sequence[Finding]) -> str:
     """The worst finding in one line; empty if all is as expected."""
     worst = next((one for one in sweep_report.worst_first(findings) if one.verdict is not Mark.PASS), None)
-    return sweep_results.line_of(worst)[:512] if worst else ""
+    return sweep_news.line_of(worst)[:512] if worst else ""
 
 
 def _tell(report: Mapping[str, Any], findings: Sequence[Finding], news: News, noted: Mapping[str, Any]) -> bool:

@@ -1,22 +1,12 @@
-"""What the last run of a sweep found, in the ledger: what is new is told, and resuming may be bound to it.
-
-A finding is the same one as before if kind, resource and expectation are; numbers in what was seen move all the time.
-"""
+"""What the last run of a sweep found, in the ledger: what is new is told, and resuming may be bound to it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from selfheal import ledger as table
-from selfheal.checks.finding import Finding, Mark
 from selfheal.ledger import Ledger, Lost
-
-MAX_KNOWN = 500
-"""Findings that are remembered one by one; an item holds 400 KB."""
-MAX_LABEL = 160
 
 
 @dataclass(frozen=True)
@@ -45,21 +35,6 @@ class SweepResult:
     known: Mapping[str, Known]
 
 
-@dataclass(frozen=True)
-class News:
-    """What differs from the last run. `known` is what people know once they have been told."""
-
-    new: tuple[Finding, ...]
-    over: tuple[str, ...]
-    known: Mapping[str, Known]
-    first: bool
-
-    @property
-    def is_some(self) -> bool:
-        """Worth a message."""
-        return bool(self.first or self.new or self.over)
-
-
 def last(ledger: Ledger, system: str, sweep: str) -> SweepResult | None:
     """The newest result of a sweep; None before its first run. Raises LedgerUnavailable."""
     item = ledger.get("SWEEPRESULT", f"{system}|{sweep}")
@@ -80,45 +55,3 @@ def record(ledger: Ledger, system: str, sweep: str, result: SweepResult) -> bool
     except Lost:
         return False
     return True
-
-
-def compare(findings: Sequence[Finding], before: SweepResult | None) -> News:
-    """What to tell. A kind of check that could not look this time ends none of its earlier findings."""
-    current = {key_of(one): one for one in findings if one.verdict is not Mark.PASS}
-    known = {} if before is None else dict(before.known)
-    blind = {one.check for one in current.values() if one.verdict is Mark.UNKNOWN and not one.expected}
-    over = {name: one for name, one in known.items() if name not in current and one.check not in blind}
-    new = [one for name, one in current.items() if name not in known or known[name].verdict != one.verdict.value]
-    stays = {name: one for name, one in known.items() if name not in over}
-    stays |= {name: _known(one) for name, one in list(current.items())[:MAX_KNOWN]}
-    return News(tuple(new), tuple(one.label for one in over.values()), stays, before is None)
-
-
-def key_of(finding: Finding) -> str:
-    """A short name for a finding that stays the same while its numbers move."""
-    return _hash(finding.check, finding.resource, finding.expected)
-
-
-def digest_of(findings: Sequence[Finding]) -> str:
-    """The same for the same failing and unknown findings, in whatever order."""
-    return _hash(*sorted(f"{key_of(one)}{one.verdict}" for one in findings if one.verdict is not Mark.PASS))
-
-
-def line_of(finding: Finding) -> str:
-    """One finding in one line."""
-    expected = f"; expected {finding.expected}" if finding.expected else ""
-    return f"{finding.check} {finding.resource}: {finding.seen}{expected}"
-
-
-def command(system: str, sweep: str, stack: str) -> str:
-    """The command that runs a sweep now."""
-    event = {"target": {"system": system}, "options": {"sweep": sweep}, "mode": "act", "requested_by": "YOUR NAME"}
-    return f"sam remote invoke CheckHealth --stack-name {stack} --event '{json.dumps(event)}'"
-
-
-def _known(finding: Finding) -> Known:
-    return Known(finding.verdict.value, finding.check, f"{finding.check} {finding.resource}"[:MAX_LABEL])
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from selfheal.clients import client
@@ -37,6 +38,15 @@ NAMED = [
     {"cache": {"replication_group": "prices"}},
     {"cache": {"cache_cluster": "sessions"}},
     {"cache": {"serverless_cache": "quotes"}},
+    {"logs": "/shop/health"},
+    {"metric": {"namespace": "AWS/RDS", "name": "CPUUtilization", "at_most": 80}},
+    {"limits": {"function": FUNCTION, "alias": "live"}},
+    {"api_errors": {"http_api": "web", "stage": "live"}},
+    {"archive": {"bus": "archived"}},
+    {"backup": {"bucket": "selfheal-archive", "prefix": "db/"}},
+    {"deployment": {"application": "health", "deployment_group": "web"}},
+    {"incidents": {"system": "shop"}},
+    {"changes": {"system": "shop"}},
 ]
 
 
@@ -52,10 +62,25 @@ def _made(stage: Stage, number: int) -> list[Mapping[str, Any]]:
     return [
         {"event_source": {"event_source": _event_source()}},
         {"service": {"cluster": "health", "service": _service(stage)}},
+        {"archive": {"bus": "archived", "archive": _archive()}},
         {"targets": _target_group(number)},
         {"security_group": {"group": _security_group(number), "port": 5432, "from_cidr": "10.0.0.0/16"}},
         {"secrets": {"names": [_secret(number)], "function": FUNCTION, "alias": "live"}},
     ]
+
+
+def _archive() -> str:
+    """Of a bus that nobody writes to: moto would carry events into it, and lacks a library for that."""
+    if not client("events").list_event_buses(NamePrefix="archived")["EventBuses"]:
+        bus = client("events").create_event_bus(Name="archived")
+        client("events").create_archive(ArchiveName="all", EventSourceArn=bus["EventBusArn"])
+    return "all"
+
+
+def _deployment(stage: Stage) -> dict[str, Any]:
+    """One that hangs."""
+    began = datetime.fromtimestamp(stage.clock.now() - 3_600, UTC)
+    return {"deploymentId": "d-health", "status": "InProgress", "createTime": began}
 
 
 def _event_source() -> str:
@@ -73,15 +98,26 @@ def _service(stage: Stage) -> str:
     seen: dict[str, dict[str, Any]] = {
         "ecs.describe_services": {"services": [service]},
         "ecs.list_tasks": {"taskArns": ["arn:aws:ecs:eu-central-1:123456789012:task/health/1"]},
+        "codedeploy.list_deployments": {"deployments": ["d-health"]},
+        "codedeploy.get_deployment": {"deploymentInfo": _deployment(stage)},
+        "codedeploy.list_deployment_targets": {"targetIds": ["web:live"]},
+        "codedeploy.get_deployment_target": {"deploymentTarget": {"lambdaTarget": {"lifecycleEvents": []}}},
+        "logs.filter_log_events": {"events": [{"timestamp": 1, "message": "ERROR"}]},
         "ecs.describe_tasks": {"tasks": [{"containers": [{"exitCode": 137}], "stopCode": "EssentialContainerExited"}]},
     }
 
     def instead(name: str, others: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
-        stage.wire.answers[name] = lambda asked: seen[name] if asked["cluster"] == "health" else others(asked)
+        stage.wire.answers[name] = lambda asked: seen[name] if _is_of_health(asked) else others(asked)
 
     for name in seen:
         instead(name, stage.wire.answers.get(name, lambda asked: {}))
     return "web"
+
+
+def _is_of_health(asked: Mapping[str, Any]) -> bool:
+    if "logGroupName" in asked:
+        return True
+    return bool({"health", "d-health"} & {asked.get(name) for name in ("cluster", "applicationName", "deploymentId")})
 
 
 def _target_group(number: int) -> str:

@@ -9,6 +9,7 @@ Each kind is one module beside this one. It has `KIND`, the `SERVICES` that it a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,8 @@ MAX_NAMES = 100
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a check. A list holds texts. Allowed values are in `one_of` if it is not empty."""
+    """One field of a check. A list holds texts, a dict texts under names; a float is any number. Allowed values are in
+    `one_of` if it is not empty."""
 
     type: type
     default: Any = None
@@ -84,7 +86,7 @@ class CheckKind:
 
     def _resource(self, fields: Mapping[str, Any]) -> str:
         given = (fields[name] for name in self.named_by if fields[name])
-        return "/".join(value if isinstance(value, str) else ",".join(value) for value in given)[:256]
+        return "/".join(map(_shown, given))[:256]
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,23 @@ class Check:
         return self.fields[name]
 
 
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(map(str, value.values()))
+    return value if isinstance(value, str) else ",".join(value)
+
+
 def _fits(spec: Field, value: object) -> bool:
     if spec.type is list:
         texts = isinstance(value, list | tuple) and all(isinstance(item, str) and item for item in value)
         return texts and 0 < len(value) <= MAX_NAMES  # type: ignore[arg-type]  # narrowed by `texts`
+    if spec.type is dict:
+        texts = isinstance(value, Mapping) and all(
+            isinstance(one, str) and one for pair in value.items() for one in pair
+        )
+        return texts and 0 < len(value) <= MAX_NAMES  # type: ignore[arg-type]  # narrowed by `texts`
+    if spec.type is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if spec.type is int:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if spec.type is str:

@@ -1,9 +1,9 @@
-"""Sums of Lambda's metrics for all checks of a sweep, in as few GetMetricData calls as AWS allows."""
+"""Metrics for all checks of a sweep, in as few GetMetricData calls as AWS allows."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,19 +19,28 @@ MAX_POINTS = 100_000
 MAX_MINUTES = 1440
 
 
+FOLDS: Mapping[str, Callable[[Sequence[float]], float]] = {"sum": sum, "max": max, "min": min}
+
+
 @dataclass(frozen=True)
 class Wanted:
-    """The sum of one metric of one function over the last `minutes`."""
+    """One metric over the last `minutes`: `stat` of each period, and one number made of them by `fold`."""
 
-    function: str
-    alias: str
+    namespace: str
     metric: str
+    dimensions: tuple[tuple[str, str], ...]
     minutes: int
+    stat: str = "Sum"
+    fold: str = "sum"
 
     @classmethod
-    def of(cls, check: Check, metric: str) -> Wanted:
-        """What a check looks at."""
-        return cls(check["function"], check["alias"] or "", metric, max(1, min(check["minutes"], MAX_MINUTES)))
+    def of(cls, check: Check, metric: str, stat: str = "Sum", fold: str = "sum") -> Wanted:
+        """One of Lambda's, for a check with a function. An alias is a dimension of its own beside the name."""
+        function, alias = check["function"], check["alias"]
+        dimensions = [("FunctionName", function)]
+        if alias:
+            dimensions.append(("Resource", f"{function}:{alias}"))
+        return cls("AWS/Lambda", metric, tuple(dimensions), window_of(check), stat, fold)
 
     @property
     def period_s(self) -> int:
@@ -44,12 +53,15 @@ class Wanted:
         return self.minutes * 60 // self.period_s + 1
 
     def query(self, name: str) -> dict[str, Any]:
-        """For GetMetricData. An alias is a dimension of its own beside the function's name."""
-        dimensions = [{"Name": "FunctionName", "Value": self.function}]
-        if self.alias:
-            dimensions.append({"Name": "Resource", "Value": f"{self.function}:{self.alias}"})
-        metric = {"Namespace": "AWS/Lambda", "MetricName": self.metric, "Dimensions": dimensions}
-        return {"Id": name, "MetricStat": {"Metric": metric, "Period": self.period_s, "Stat": "Sum"}}
+        """For GetMetricData."""
+        dimensions = [{"Name": each, "Value": value} for each, value in self.dimensions]
+        metric = {"Namespace": self.namespace, "MetricName": self.metric, "Dimensions": dimensions}
+        return {"Id": name, "MetricStat": {"Metric": metric, "Period": self.period_s, "Stat": self.stat}}
+
+
+def window_of(check: Check) -> int:
+    """The minutes of a check, within what is read at once."""
+    return max(1, min(int(check["minutes"]), MAX_MINUTES))
 
 
 Sums = Mapping[Wanted, float | None]
@@ -92,10 +104,10 @@ def _read(wanted: Sequence[Wanted], minutes: int) -> dict[Wanted, float | None]:
                 status[result["Id"]] = result.get("StatusCode", "Complete")
                 values[result["Id"]] += result["Values"]
     except AwsError as error:
-        translate(error, "metrics of functions")
+        translate(error, "metrics")
     if bad := sorted({state for state in status.values() if state != "Complete"}):
-        raise Unreadable("metrics of functions", f"CloudWatch answered {', '.join(bad)}")
-    return {each: sum(values[name]) if values[name] else None for name, each in names.items()}
+        raise Unreadable("metrics", f"CloudWatch answered {', '.join(bad)}")
+    return {each: FOLDS[each.fold](values[name]) if values[name] else None for name, each in names.items()}
 
 
 def must_exist(function: str) -> None:
