@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from selfheal import capture
 from selfheal.guards import chain
 from selfheal.ledger import PERMISSIONS as LEDGER_PERMISSIONS
 
@@ -15,11 +16,19 @@ from tests.project.test_template_and_code import FOLDERS
 OUTCOMES = {"events:PutEvents"}
 NOT_CALLED = {
     "iam:PassRole": "no call of its own: UpdateSchedule passes the schedule's role again",
+    "rds:AddTagsToResource": "no call of its own: CreateDBSnapshot and CreateDBClusterSnapshot with tags",
+    "secretsmanager:GetSecretValue": "no call of its own: made by the Data API with the caller's rights",
     "kms:Decrypt": "no call of its own: made by SSM, SQS and Scheduler with the caller's rights",
     "kms:DescribeKey": "as kms:Decrypt",
     "kms:Encrypt": "as kms:Decrypt",
     "kms:GenerateDataKey": "as kms:Decrypt",
 }
+
+READS_OF_ANOTHER_NAME = {
+    "cloudtrail:LookupEvents": "AWS knows no resource for it",
+    "xray:BatchGetTraces": "AWS knows no resource for it",
+}
+"""Reads whose names do not begin like one, with the reason why they have `*`."""
 
 
 def _statements(template: Mapping[str, Any], folder: str, functions: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -44,18 +53,24 @@ def _declared(folder: str) -> set[str]:
     return {permission for action in actions_of(folder) for permission in action.permissions}
 
 
+def _captures(folder: str) -> bool:
+    """Some action of it asks for evidence before it changes anything."""
+    return any(action.captures or action.destroys for action in actions_of(folder))
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_role_may_exactly_what_the_code_declares(
     template: Mapping[str, Any], functions: Mapping[str, Any], folder: str
 ) -> None:
     statements = [one for one in _statements(template, folder, functions) if one["Effect"] == "Allow"]
-    allowed = {action for statement in statements for action in _actions(statement)} - set(NOT_CALLED)
     declared = _declared(folder)
+    allowed = {action for statement in statements for action in _actions(statement)} - (set(NOT_CALLED) - declared)
     by_engine: set[str] = set()
     if actions_of(folder):
         by_engine = set(LEDGER_PERMISSIONS) | OUTCOMES
         guarded = any(policy == {"Ref": "GuardPolicy"} for policy in functions[folder]["Policies"])
         by_engine |= set(chain.PERMISSIONS) if guarded else set()
+        by_engine |= set(capture.PERMISSIONS) if _captures(folder) else set()
 
     assert allowed == declared | by_engine
 
@@ -65,15 +80,60 @@ def test_a_wildcard_resource_explains_itself(
     template: Mapping[str, Any], functions: Mapping[str, Any], folder: str
 ) -> None:
     """Reads and calls that AWS can't scope may have `*`; of what changes something only StopDeployment may."""
+    reads = ("Get", "List", "Describe", "Simulate")
     for statement in _statements(template, folder, functions):
         if statement["Resource"] == "*" and statement["Effect"] == "Allow":
-            writes = {
-                action
-                for action in _actions(statement)
-                if not action.split(":")[1].startswith(("Get", "List", "Describe", "Simulate"))
-            }
+            writes = {one for one in _actions(statement) if not one.split(":")[1].startswith(reads)}
 
-            assert writes <= {"codedeploy:StopDeployment"}
+            assert writes <= {"codedeploy:StopDeployment", *READS_OF_ANOTHER_NAME}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_whoever_destroys_evidence_can_ask_for_it_first_and_nobody_else(
+    template: Mapping[str, Any], functions: Mapping[str, Any], folder: str
+) -> None:
+    variables = functions[folder].get("Environment", {}).get("Variables", {})
+    asks = [
+        one
+        for one in _statements(template, folder, functions)
+        if one["Resource"] == {"Fn::GetAtt": ["PreserveEvidence", "Arn"]}
+    ]
+
+    assert ("EVIDENCE_FUNCTION" in variables) is bool(asks) is _captures(folder)
+    assert variables.get("EVIDENCE_FUNCTION", {"Ref": "PreserveEvidence"}) == {"Ref": "PreserveEvidence"}
+    assert all(_actions(one) == set(capture.PERMISSIONS) for one in asks)
+
+
+def test_an_action_can_ask_none_of_selfheal_s_own_functions_but_for_evidence(
+    template: Mapping[str, Any], functions: Mapping[str, Any]
+) -> None:
+    """A Deny knows no exception, so that each function is named but the one."""
+    statements = template["Resources"]["HandsOffPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    (asking,) = [one for one in statements if "lambda:InvokeFunction" in _actions(one)]
+    pattern = "arn:${AWS::Partition}:lambda:*:*:function:${AWS::StackName}-%s-*"
+    deployed = {one["LogicalId"] for one in functions.values()} - {"PreserveEvidence"}
+    denied = {one["Fn::Sub"] for one in asking["Resource"]}
+
+    assert asking["Effect"] == "Deny"
+    assert {pattern % name for name in deployed} == denied
+
+
+def test_whoever_moves_the_labels_of_secrets_cannot_read_one(
+    template: Mapping[str, Any], functions: Mapping[str, Any]
+) -> None:
+    allowed = {action for one in _statements(template, "refresh_secrets", functions) for action in _actions(one)}
+
+    assert "secretsmanager:UpdateSecretVersionStage" in allowed
+    assert not {"secretsmanager:GetSecretValue", "secretsmanager:*"} & allowed
+
+
+def test_a_restore_can_write_into_the_folders_for_it_and_nowhere_else(
+    template: Mapping[str, Any], functions: Mapping[str, Any]
+) -> None:
+    writes = {"s3:PutObject", "s3:PutObjectTagging"}
+    statements = [one for one in _statements(template, "restore_backup", functions) if _actions(one) & writes]
+
+    assert [(one["Resource"], _actions(one)) for one in statements] == [({"Ref": "RestoreFolders"}, writes)]
 
 
 def test_whoever_changes_something_is_kept_off_selfheal_itself(
