@@ -14,6 +14,7 @@ from selfheal import (
     drills,
     in_force,
     incident_store,
+    maintenance_ahead,
     mutes,
     outbox,
     pauses,
@@ -66,6 +67,7 @@ def _rounds(respond: Respond, incidents: list[Incident], now: float) -> tuple[Ro
         Round("red_alarms", red_alarms.EVERY_S, lambda: red_alarms.take_in(respond, incidents)),
         Round("pauses", 0.0, lambda: pauses.tell_ended(ledger, now)),
         Round("in_force", in_force.EVERY_S, lambda: in_force.look(ledger, starter.ask_for_plan, now)),
+        Round("maintenance", 0.0, lambda: maintenance_ahead.look(ledger, respond.runbooks, respond.start, now)),
         Round("drill", drills.WATCH_EVERY_S, lambda: drills.watch(ledger, now)),
         Round("reminders", reminders.EVERY_S, lambda: reminders.remind(ledger, now)),
     )

@@ -36,6 +36,8 @@ _ROLLOUT_NEXT = {
     "undone": "find out what was red; what the rollout enabled is disabled again",
     "escalated": "decide: undo it, or look and start the rollout again with `from`",
 }
+TOLD_BY_THE_CLOCK = ("maintenance.", "watch.")
+"""How the ids of requests begin of which the clock tells what became of them."""
 _FOR_A_PERSON = frozenset({"escalated", "needs_person"})
 _NO_NEWS = frozenset({Outcome.ALREADY_DONE, Outcome.IN_PROGRESS, Outcome.PLANNED})
 
@@ -144,7 +146,7 @@ def _by_hand(detail: Mapping[str, Any]) -> Message | None:
     Steps that selfheal took by itself are told with their incident; reads and repetitions are not told.
     """
     who, action, result = detail.get("requested_by"), detail.get("action"), detail.get("outcome")
-    by_itself = detail.get("incident") and not who
+    by_itself = not who and (detail.get("incident") or str(detail.get("action_id")).startswith(TOLD_BY_THE_CLOCK))
     quiet = detail.get("direction") == "read" and action not in _DECISIONS
     drill = detail.get("system") == drills.SYSTEM  # it tells of itself, once
     if by_itself or quiet or drill or result in _NO_NEWS:

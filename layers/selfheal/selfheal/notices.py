@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from selfheal import sweep_notice
+from selfheal import clock_notices, sweep_notice
 
 HOUR_S = 3_600
 
@@ -33,6 +33,9 @@ def of(detail: Mapping[str, Any], stack: str) -> Notice | None:
         return _drill(detail)
     if what == "sweep":
         return Notice(sweep_notice.lines(detail, stack), "sweep", sweep_notice.severity(detail))
+    if isinstance(what, str) and what in clock_notices.WORDS:
+        lines, severity = clock_notices.WORDS[what](detail)
+        return Notice(lines, what, severity)
     return None
 
 
