@@ -295,6 +295,13 @@ def test_a_name_that_leads_inside_is_not_asked(monkeypatch: pytest.MonkeyPatch, 
     assert "no public address" in finding.seen
 
 
+def test_the_stack_may_say_where_a_host_is_asked(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEALTH_HOSTS", f"shop.example.com={host}")
+
+    assert told({"url": "https://shop.example.com/health", "field": "status", "value": "ok"}) == ["pass"]
+    assert told({"url": f"{host}/health"}) == ["unknown"], "where it is asked is not listed itself"
+
+
 @pytest.mark.parametrize("address", ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"])
 def test_metadata_are_not_asked_even_if_they_are_listed(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     enable_socket()

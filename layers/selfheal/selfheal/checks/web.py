@@ -1,7 +1,8 @@
 """One GET of a URL whose host the stack allows, and nothing else: no other host, no address inside of AWS.
 
 HEALTH_HOSTS lists the hosts, with commas between them: `shop.example.com` (HTTPS on 443), or with scheme and port
-`https://shop.example.com:8443`. HTTP is spoken only to an entry that is written with http://.
+`https://shop.example.com:8443`. HTTP is spoken only to an entry that is written with http://. An entry may say where the
+host is asked, `shop.example.com=http://10.0.3.7:8080`: past the public name, at an internal load balancer.
 """
 
 from __future__ import annotations
@@ -65,21 +66,26 @@ def origin_of(url: str) -> Origin | None:
     return Origin(parts.scheme, parts.hostname.lower(), port or PORTS[parts.scheme])
 
 
-def allowed() -> tuple[Origin, ...]:
-    """What HEALTH_HOSTS lists; an entry that is no host allows nothing."""
-    entries = filter(None, (entry.strip() for entry in os.environ.get("HEALTH_HOSTS", "").split(",")))
-    found = (origin_of(entry if "://" in entry else f"https://{entry}") for entry in entries)
-    return tuple(origin for origin in found if origin is not None)
+def allowed() -> Mapping[Origin, Origin]:
+    """What HEALTH_HOSTS lists, and where each of them is asked; an entry that is no host allows nothing."""
+    entries = (entry.strip().partition("=") for entry in os.environ.get("HEALTH_HOSTS", "").split(","))
+    found = ((_entry(host), _entry(there or host)) for host, _, there in entries if host)
+    return {host: there for host, there in found if host is not None and there is not None}
+
+
+def _entry(text: str) -> Origin | None:
+    return origin_of(text if "://" in text else f"https://{text}")
 
 
 def get(url: str, timeout_s: float) -> Answer:
     """The answer, after redirects within the same origin. Raises NotAllowed, NoAnswer (after two tries)."""
     origin = origin_of(url)
-    if origin is None or origin not in allowed():
+    there = allowed().get(origin) if origin else None
+    if origin is None or there is None:
         raise NotAllowed(f"{_shown(origin) if origin else url} is not among the stack's HealthHosts")
-    address = resolve(origin)
+    address = resolve(there)
     for _ in range(MAX_REDIRECTS + 1):
-        answer = _try_twice(origin, address, url, timeout_s)
+        answer = _try_twice(there, address, url, timeout_s)
         if not answer.location:
             return answer
         target = urljoin(url, answer.location)
@@ -144,7 +150,7 @@ def _request(origin: Origin, address: str, parts: SplitResult, timeout_s: float)
     ends = time.monotonic() + timeout_s
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {"Host": parts.netloc, "User-Agent": "selfheal", "Accept": "*/*"}
-    with closing(_pool(origin, address, timeout_s)) as pool:
+    with closing(_pool(origin, address, parts.hostname or origin.host, timeout_s)) as pool:
         answer = pool.request("GET", path, headers=headers, redirect=False, retries=False, preload_content=False)
         body = b""
         for part in answer.stream(8192):
@@ -155,7 +161,8 @@ def _request(origin: Origin, address: str, parts: SplitResult, timeout_s: float)
     return Answer(answer.status, body[:MAX_BODY], _location(answer.status, answer.headers))
 
 
-def _pool(origin: Origin, address: str, timeout_s: float) -> urllib3.HTTPConnectionPool:
+def _pool(origin: Origin, address: str, name: str, timeout_s: float) -> urllib3.HTTPConnectionPool:
+    """`name`: what the certificate must be for."""
     timeout = urllib3.Timeout(total=timeout_s)
     if origin.scheme == "http":
         return urllib3.HTTPConnectionPool(address, origin.port, timeout=timeout)
@@ -164,8 +171,8 @@ def _pool(origin: Origin, address: str, timeout_s: float) -> urllib3.HTTPConnect
         origin.port,
         timeout=timeout,
         cert_reqs="CERT_REQUIRED",
-        server_hostname=origin.host,
-        assert_hostname=origin.host,
+        server_hostname=name,
+        assert_hostname=name,
     )
 
 
