@@ -22,7 +22,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test check format validate docs demo up down invoke replay pause resume scorecard procedure deploy clean lock
+.PHONY: help setup build test check format validate docs demo up down invoke replay pause resume scorecard procedure deploy alarms clean lock
 .SILENT:
 
 help: ## List the targets
@@ -121,6 +121,11 @@ procedure: setup ## Print what stays with a person: make procedure SYSTEM=… NA
 deploy: setup ## Build and deploy to AWS with the settings of samconfig.toml
 	$(MAKE) --no-print-directory build ARGS=
 	$(BIN)/sam deploy $(ARGS)
+
+alarms: setup ## Deploy the alarm pack of a system to AWS: make alarms SYSTEM=my-system ARGS='Function=… Service=…'
+	$(if $(SYSTEM),,echo "error: of which system? make alarms SYSTEM=my-system ARGS='Function=my-function'" >&2; exit 1)
+	$(BIN)/sam deploy -t alarms.yaml --stack-name "$(SYSTEM)-alarms" --s3-prefix "$(SYSTEM)-alarms" \
+	  --parameter-overrides System=$(SYSTEM) $(ARGS)
 
 clean: ## Remove what was built and every cache; .venv and a running local stack stay
 	rm -rf .aws-sam .local/cache .local/tmp .local/sam .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -27,15 +27,15 @@ def build(root: Path, arguments: Sequence[str]) -> None:
 
 
 def lint(root: Path) -> None:
-    """Check the template with SAM and, for the rules that SAM leaves out, with cfn-lint itself. Offline.
+    """Check the templates with SAM and, for the rules that SAM leaves out, with cfn-lint itself. Offline.
 
     Raises:
         BuildError: with the findings.
     """
     started = time.monotonic()
     _run(root, "sam", "validate", "--lint")
-    _run(root, "cfn-lint", "template.yaml")
-    print(f"template: valid ({time.monotonic() - started:.1f} s)")
+    _run(root, "cfn-lint", "template.yaml", "alarms.yaml")
+    print(f"templates: valid ({time.monotonic() - started:.1f} s)")
 
 
 def _run(root: Path, tool: str, *arguments: str, **environment: str) -> str:
