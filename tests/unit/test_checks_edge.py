@@ -298,7 +298,7 @@ def test_a_name_that_leads_inside_is_not_asked(monkeypatch: pytest.MonkeyPatch, 
 def test_the_stack_may_say_where_a_host_is_asked(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEALTH_HOSTS", f"shop.example.com={host}")
 
-    assert told({"url": "https://shop.example.com/health", "field": "status", "value": "ok"}) == ["pass"]
+    assert told({"url": {"url": "https://shop.example.com/health", "field": "status", "value": "ok"}}) == ["pass"]
     assert told({"url": f"{host}/health"}) == ["unknown"], "where it is asked is not listed itself"
 
 
@@ -343,7 +343,7 @@ def test_a_name_that_is_none_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_certificate_is_checked_for_the_name_and_not_for_the_address() -> None:
-    with web._pool(web.Origin("https", "shop.example.com", 443), "93.184.215.14", 4) as pool:
+    with web._pool(web.Origin("https", "lb.internal", 443), "93.184.215.14", "shop.example.com", 4) as pool:
         made: Any = pool
 
         assert (made.host, made.cert_reqs, made.assert_hostname) == (
