@@ -35,7 +35,7 @@ ALARMS_EACH = 10
 DECISIONS = {"opened", "joined", "duplicate", "refused", "nothing_open", "advanced", "not_a_step", "by_hand"}
 
 
-BEYOND_MOTO = {"throttle_api"}
+BEYOND_MOTO = {"preserve_evidence", "throttle_api"}
 """Functions whose service moto does not have: the stage answers for it."""
 
 

@@ -15,7 +15,9 @@ from botocore.exceptions import ClientError
 from selfheal import settings
 from selfheal.aws_errors import AwsError, code_of, translate
 from selfheal.clients import client
+from selfheal.errors import ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound, Unreadable
 from selfheal.evidence.found import Found, Look
+from selfheal.observability import logger
 from selfheal.request import Request
 
 PERMISSIONS = ("s3:PutObject",)
@@ -45,7 +47,10 @@ def keep(request: Request, look: Look, found: Mapping[str, Found], missing: Mapp
     text = json.dumps(body, default=str).encode("utf-8", "surrogatepass")
     earlier = not _put(bucket, f"{key}.json", text, "application/json")
     overview = _overview(head, found, missing).encode("utf-8", "replace")
-    _put(bucket, f"{key}.md", overview, "text/markdown; charset=utf-8")
+    try:
+        _put(bucket, f"{key}.md", overview, "text/markdown; charset=utf-8")
+    except (ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound, Unreadable) as error:
+        logger.warning("no overview beside the evidence", cause=str(error))  # the document has it all
     return Kept(f"s3://{bucket}/{key}.json", f"s3://{bucket}/{key}.md", len(text), earlier)
 
 
