@@ -20,6 +20,7 @@ ORDER = (
     "alarm_evaluation",
     "alarm_actions",
     "eventbridge_targets",
+    "event_replays",
     "scheduler",
     "lambda_versions",
     "cloudformation_lambda",
@@ -29,6 +30,8 @@ ORDER = (
     "ssm_parameters",
     "tagged_resources",
     "codedeploy",
+    "ecs_deployments",
+    "application_autoscaling",
     "embedded_metrics",
     "sqs_metrics",
 )

@@ -12,8 +12,11 @@ from local.emulator.control import Emulator
 from tests.local.emulator import (
     test_alarm_actions,
     test_alarm_evaluation,
+    test_application_autoscaling,
     test_cloudformation,
     test_codedeploy,
+    test_ecs_deployments,
+    test_event_replays,
     test_eventbridge_targets,
     test_iam_requests,
     test_lambda_async,
@@ -62,6 +65,12 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
         test_eventbridge_targets.test_missing_permission_goes_to_the_dead_letter_queue_with_its_reason,
         test_eventbridge_targets.test_queue_s_own_policy_must_let_the_rule_in,
     ),
+    "event_replays": (
+        test_event_replays.test_a_replay_goes_to_the_rules_that_are_named_with_new_ids_and_its_name,
+        test_event_replays.test_progress_is_told_while_it_runs_and_stays_where_it_was_cancelled,
+        test_event_replays.test_what_is_over_cannot_be_cancelled,
+        test_event_replays.test_ten_at_once_and_no_window_that_ends_before_its_start,
+    ),
     "scheduler": (
         test_scheduler.test_schedule_starts_within_a_second_or_two_in_its_own_time_zone,
         test_scheduler.test_role_without_the_permission_ends_in_the_dead_letter_queue,
@@ -92,6 +101,14 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
     "codedeploy": (
         test_codedeploy.test_stop_with_rollback_is_a_deployment_of_its_own,
         test_codedeploy.test_template_may_have_an_application_and_a_group,
+    ),
+    "ecs_deployments": (
+        test_ecs_deployments.test_a_deployment_takes_time_and_the_old_task_runs_so_long,
+        test_ecs_deployments.test_a_deployment_knows_its_revision_and_where_it_came_from,
+    ),
+    "application_autoscaling": (
+        test_application_autoscaling.test_limits_force_the_count_at_once_even_when_none_is_named,
+        test_application_autoscaling.test_limits_are_set_under_a_target_s_arn_and_the_namespace,
     ),
     "embedded_metrics": (test_metrics.test_metric_in_a_log_line_turns_its_alarm_red,),
     "sqs_metrics": (test_metrics.test_message_in_a_queue_turns_its_alarm_red,),
