@@ -144,3 +144,68 @@ def test_archive_is_replayed_to_its_rule(account: Account) -> None:
     )
 
     assert json.loads(account.message(url)["Body"])["replay-name"] == bus
+
+
+def rest_stage(account: Account) -> dict[str, str]:
+    """A deployed stage of a REST API."""
+    gateway = account.client("apigateway")
+    api = gateway.create_rest_api(name=account.name("api"))
+    which = {"restApiId": api["id"], "resourceId": api["rootResourceId"], "httpMethod": "GET"}
+    gateway.put_method(**which, authorizationType="NONE")
+    gateway.put_integration(**which, type="MOCK")
+    gateway.create_deployment(restApiId=api["id"], stageName="prod")
+    return {"restApiId": api["id"], "stageName": "prod"}
+
+
+def test_limits_of_a_rest_stage_are_patched_one_by_one_and_removed_as_a_whole(account: Account) -> None:
+    gateway, stage = account.client("apigateway"), rest_stage(account)
+    assert not gateway.get_stage(**stage).get("methodSettings")
+    path = "~1orders~1{id}/GET"
+
+    def patch(*operations: dict[str, str]) -> None:
+        gateway.update_stage(**stage, patchOperations=list(operations))
+
+    patch({"op": "replace", "path": f"/{path}/logging/loglevel", "value": "INFO"})
+    for key in ("*/*", path):
+        patch(
+            {"op": "replace", "path": f"/{key}/throttling/rateLimit", "value": "5"},
+            {"op": "replace", "path": f"/{key}/throttling/burstLimit", "value": "10"},
+        )
+
+    settings = gateway.get_stage(**stage)["methodSettings"]
+    limits = {(one["throttlingRateLimit"], one["throttlingBurstLimit"]) for one in settings.values()}
+    assert (len(settings), limits) == (2, {(5.0, 10)})
+    (other,) = [key for key in settings if key != "*/*"]
+    assert settings[other]["loggingLevel"] == "INFO"
+    patch({"op": "remove", "path": "/*/*"})
+    assert list(gateway.get_stage(**stage)["methodSettings"]) == [other]
+
+
+def test_limits_of_an_http_stage_are_sent_whole(account: Account) -> None:
+    gateway = account.client("apigatewayv2")
+    api = gateway.create_api(Name=account.name("api"), ProtocolType="HTTP")["ApiId"]
+    stage = {"ApiId": api, "StageName": "$default"}
+    gateway.create_stage(**stage, AutoDeploy=True, DefaultRouteSettings={"DetailedMetricsEnabled": True})
+    limit = {"ThrottlingRateLimit": 5.0, "ThrottlingBurstLimit": 10}
+
+    gateway.update_stage(
+        **stage, DefaultRouteSettings={"DetailedMetricsEnabled": True, **limit}, RouteSettings={"GET /orders": limit}
+    )
+
+    found = gateway.get_stage(**stage)
+    assert found["DefaultRouteSettings"] == {"DetailedMetricsEnabled": True, **limit}
+    assert found["RouteSettings"] == {"GET /orders": limit}
+    assert found["AutoDeploy"] is True
+
+
+def test_a_stage_is_patched_by_whoever_may_patch_that_stage(account: Account) -> None:
+    stage, other = rest_stage(account), rest_stage(account)
+    arn = f"arn:aws:apigateway:us-east-1::/restapis/{stage['restApiId']}/stages/prod"
+    credentials = account.credentials({"Action": ["apigateway:GET", "apigateway:PATCH"], "Resource": arn})
+    gateway = account.client("apigateway", credentials)
+    limit = [{"op": "replace", "path": "/*/*/throttling/rateLimit", "value": "5"}]
+
+    gateway.update_stage(**stage, patchOperations=limit)
+
+    assert gateway.get_stage(**stage)["methodSettings"]["*/*"]["throttlingRateLimit"] == 5.0
+    refused(gateway.update_stage, "AccessDeniedException", **other, patchOperations=limit)
