@@ -26,7 +26,7 @@ from typing import Any
 
 from selfheal import changes, pauses, reminders, runbook, sweep_outcome, sweep_report
 from selfheal.action import Action, Change, Decision, Decline, State, Verification
-from selfheal.checks import read_checks
+from selfheal.checks import kinds, read_checks
 from selfheal.checks.finding import Finding, Mark
 from selfheal.checks.home import at_home
 from selfheal.checks.runner import run
@@ -47,52 +47,7 @@ class CheckHealth(Action):
     """AWS calls: about one to three for each check; one for all metrics, one for 100 alarms. A sweep: two to S3."""
 
     name = "check_health"
-    permissions = (
-        "apigateway:GET",
-        "cloudformation:DescribeStacks",
-        "cloudwatch:DescribeAlarms",
-        "cloudwatch:GetMetricData",
-        "codedeploy:GetDeployment",
-        "codedeploy:GetDeploymentTarget",
-        "codedeploy:ListDeploymentTargets",
-        "codedeploy:ListDeployments",
-        "dynamodb:DescribeTable",
-        "dynamodb:DescribeTimeToLive",
-        "ec2:DescribeSecurityGroups",
-        "ecs:DescribeServices",
-        "ecs:DescribeTasks",
-        "ecs:ListTasks",
-        "elasticache:DescribeCacheClusters",
-        "elasticache:DescribeReplicationGroups",
-        "elasticache:DescribeServerlessCaches",
-        "elasticloadbalancing:DescribeTargetGroups",
-        "elasticloadbalancing:DescribeTargetHealth",
-        "events:DescribeArchive",
-        "events:DescribeEventBus",
-        "events:DescribeRule",
-        "events:ListArchives",
-        "events:ListTargetsByRule",
-        "iam:SimulatePrincipalPolicy",
-        "lambda:GetAlias",
-        "lambda:GetEventSourceMapping",
-        "lambda:GetFunctionConcurrency",
-        "lambda:GetFunctionConfiguration",
-        "lambda:ListEventSourceMappings",
-        "logs:FilterLogEvents",
-        "rds:DescribeDBClusters",
-        "rds:DescribeDBInstances",
-        "s3:ListBucket",
-        "s3:PutObject",
-        "scheduler:GetSchedule",
-        "secretsmanager:DescribeSecret",
-        "secretsmanager:ListSecretVersionIds",
-        "sns:GetTopicAttributes",
-        "sqs:GetQueueAttributes",
-        "sqs:GetQueueUrl",
-        "ssm:GetParameter",
-        "timestream:DescribeDatabase",
-        "timestream:DescribeEndpoints",
-    )
+    permissions = ("s3:PutObject", *kinds.PERMISSIONS)
     reversible = False
 
     def __init__(self, remaining_s: float = 60.0) -> None:

@@ -24,6 +24,7 @@ KIND = CheckKind(
     named_by=("prefix", "names"),
 )
 SERVICES = ("cloudwatch",)
+PERMISSIONS = ("cloudwatch:DescribeAlarms",)
 
 PER_CALL = 100
 BLIND = ("PARTIAL_DATA", "EVALUATION_ERROR", "EVALUATION_FAILURE")

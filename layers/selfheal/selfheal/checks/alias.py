@@ -18,6 +18,7 @@ KIND = CheckKind(
     named_by=("function", "alias"),
 )
 SERVICES = ("lambda",)
+PERMISSIONS = ("lambda:GetAlias", "lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration")
 
 
 def look(check: Check) -> list[Finding]:

@@ -23,6 +23,7 @@ KIND = CheckKind(
     named_by=("rest_api", "http_api", "stage"),
 )
 SERVICES = ("apigateway", "apigatewayv2", "dynamodb")
+PERMISSIONS = ("apigateway:GET",)
 
 EVERY_METHOD = "*/*"
 Limits = Mapping[str, tuple[Any, Any]]

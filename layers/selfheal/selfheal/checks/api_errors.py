@@ -37,6 +37,7 @@ KIND = CheckKind(
     wrong=_wrong,
 )
 SERVICES = ("cloudwatch", "logs")
+PERMISSIONS = ("cloudwatch:GetMetricData", "logs:FilterLogEvents")
 
 MAX_LINES = 1_000
 SLOW_MS = 28_500

@@ -22,6 +22,7 @@ KIND = CheckKind(
     named_by=("bus", "archive"),
 )
 SERVICES = ("events",)
+PERMISSIONS = ("events:DescribeArchive", "events:DescribeEventBus", "events:ListArchives")
 MOVING = ("CREATING", "UPDATING")
 
 

@@ -25,6 +25,7 @@ KIND = CheckKind(
     named_by=("bucket", "prefix"),
 )
 SERVICES = ("s3",)
+PERMISSIONS = ("s3:ListBucket",)
 MAX_PAGES = 10
 """Of 1000 objects each."""
 RUN_IT = "run the backup job now and see its log; nothing younger than this could be restored"

@@ -9,6 +9,7 @@ from selfheal.clients import client
 
 KIND = CheckKind("bus", "an event bus exists", {"bus": named("event bus name")}, main="bus", named_by=("bus",))
 SERVICES = ("events",)
+PERMISSIONS = ("events:DescribeEventBus",)
 
 
 def look(check: Check) -> list[Finding]:

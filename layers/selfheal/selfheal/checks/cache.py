@@ -22,6 +22,11 @@ KIND = CheckKind(
     named_by=("replication_group", "cache_cluster", "serverless_cache"),
 )
 SERVICES = ("elasticache",)
+PERMISSIONS = (
+    "elasticache:DescribeCacheClusters",
+    "elasticache:DescribeReplicationGroups",
+    "elasticache:DescribeServerlessCaches",
+)
 
 ADVICE: Mapping[str, str] = {
     "create-failed": "delete it and create it again, in its template",

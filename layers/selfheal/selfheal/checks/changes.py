@@ -16,6 +16,7 @@ KIND = CheckKind(
     named_by=("system",),
 )
 SERVICES = ("dynamodb",)
+PERMISSIONS = ()
 STOPS = frozenset(
     {
         "halt_trading",

@@ -22,6 +22,7 @@ KIND = CheckKind(
     named_by=("database", "database_cluster"),
 )
 SERVICES = ("rds",)
+PERMISSIONS = ("rds:DescribeDBClusters", "rds:DescribeDBInstances")
 
 PER_CALL = 100
 """Identifiers in one filter, and records in one page."""

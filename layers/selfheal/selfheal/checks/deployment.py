@@ -23,6 +23,12 @@ KIND = CheckKind(
     named_by=("application", "deployment_group"),
 )
 SERVICES = ("codedeploy",)
+PERMISSIONS = (
+    "codedeploy:GetDeployment",
+    "codedeploy:GetDeploymentTarget",
+    "codedeploy:ListDeploymentTargets",
+    "codedeploy:ListDeployments",
+)
 NEWEST = 5
 """The list comes newest first, which no page of AWS promises: the newest of so many counts."""
 STOP_IT = "stop_deployment ends it with a rollback"

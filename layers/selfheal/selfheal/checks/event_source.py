@@ -24,6 +24,7 @@ KIND = CheckKind(
     named_by=("event_source", "function", "alias"),
 )
 SERVICES = ("lambda", "dynamodb")
+PERMISSIONS = ("lambda:GetEventSourceMapping", "lambda:ListEventSourceMappings")
 
 
 def look(check: Check) -> list[Finding]:

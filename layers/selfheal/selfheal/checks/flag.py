@@ -18,6 +18,7 @@ KIND = CheckKind(
     named_by=("parameter",),
 )
 SERVICES = ("ssm",)
+PERMISSIONS = ("ssm:GetParameter",)
 
 FLAGS = ("true", "false")
 

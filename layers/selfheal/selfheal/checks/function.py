@@ -19,6 +19,7 @@ KIND = CheckKind(
     named_by=("function",),
 )
 SERVICES = ("lambda",)
+PERMISSIONS = ("lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration")
 
 HOW_TO_MAKE_IT_AGAIN = (
     "CloudFormation does not notice it and an unchanged template changes nothing: run `aws cloudformation"

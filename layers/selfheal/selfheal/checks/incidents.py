@@ -15,6 +15,7 @@ KIND = CheckKind(
     named_by=("system",),
 )
 SERVICES = ("dynamodb",)
+PERMISSIONS = ()
 MAX_NAMED = 20
 
 

@@ -20,6 +20,7 @@ KIND = CheckKind(
     named_by=("function", "alias"),
 )
 SERVICES = ("cloudwatch", "lambda")
+PERMISSIONS = ("cloudwatch:GetMetricData", "lambda:GetFunctionConfiguration")
 
 
 def wanted(check: Check) -> tuple[Wanted, ...]:

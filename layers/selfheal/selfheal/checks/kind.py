@@ -1,6 +1,6 @@
 """What a kind of check is: its name, its fields, and how a check of it is read.
 
-Each kind is one module beside this one. It has `KIND`, the `SERVICES` that it asks, and one of
+Each kind is one module beside this one. It has `KIND`, the `SERVICES` it asks, the `PERMISSIONS` for that, and one of
 
     look(check) -> list[Finding]                      asked one by one, side by side
     look_all(checks) -> list[list[Finding]]           asked together, in as few calls as AWS takes

@@ -90,6 +90,8 @@ MODULES: Mapping[str, ModuleType] = {
 }
 """Kind → the module that knows how to look."""
 
+PERMISSIONS = tuple(sorted({permission for module in MODULES.values() for permission in module.PERMISSIONS}))
+"""What all of them together ask AWS for."""
 CHECKS: Mapping[str, CheckKind] = {name: module.KIND for name, module in MODULES.items()}
 """Kind → its fields."""
 

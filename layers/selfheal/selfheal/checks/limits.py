@@ -28,6 +28,12 @@ KIND = CheckKind(
     named_by=("function", "alias"),
 )
 SERVICES = ("cloudwatch", "lambda", "logs")
+PERMISSIONS = (
+    "cloudwatch:GetMetricData",
+    "lambda:GetFunctionConcurrency",
+    "lambda:GetFunctionConfiguration",
+    "logs:FilterLogEvents",
+)
 
 NEAR, NEAR_MEMORY = 0.8, 0.9
 LONGEST_S = 900

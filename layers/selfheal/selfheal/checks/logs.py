@@ -42,6 +42,7 @@ KIND = CheckKind(
     wrong=_wrong,
 )
 SERVICES = ("logs",)
+PERMISSIONS = ("logs:FilterLogEvents",)
 
 
 def look(check: Check) -> list[Finding]:

@@ -39,6 +39,7 @@ KIND = CheckKind(
     wrong=_wrong,
 )
 SERVICES = ("cloudwatch",)
+PERMISSIONS = ("cloudwatch:GetMetricData",)
 
 
 def wanted(check: Check) -> tuple[Wanted, ...]:

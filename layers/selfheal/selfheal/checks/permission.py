@@ -22,6 +22,7 @@ KIND = CheckKind(
     named_by=("function", "alias"),
 )
 SERVICES = ("iam", "lambda")
+PERMISSIONS = ("iam:SimulatePrincipalPolicy", "lambda:GetFunctionConfiguration")
 
 
 def look(check: Check) -> list[Finding]:

@@ -14,6 +14,7 @@ KIND = CheckKind(
     named_by=("queue",),
 )
 SERVICES = ("sqs",)
+PERMISSIONS = ("sqs:GetQueueAttributes", "sqs:GetQueueUrl")
 
 
 def look(check: Check) -> list[Finding]:

@@ -19,6 +19,7 @@ KIND = CheckKind(
     named_by=("bus", "names"),
 )
 SERVICES = ("events",)
+PERMISSIONS = ("events:DescribeRule", "events:ListTargetsByRule")
 
 
 def look(check: Check) -> list[Finding]:

@@ -21,6 +21,7 @@ KIND = CheckKind(
     named_by=("group", "schedule"),
 )
 SERVICES = ("scheduler",)
+PERMISSIONS = ("scheduler:GetSchedule",)
 
 
 def look(check: Check) -> list[Finding]:

@@ -33,6 +33,11 @@ KIND = CheckKind(
     wrong=_wrong,
 )
 SERVICES = ("secretsmanager", "lambda")
+PERMISSIONS = (
+    "lambda:GetFunctionConfiguration",
+    "secretsmanager:DescribeSecret",
+    "secretsmanager:ListSecretVersionIds",
+)
 
 
 def look(check: Check) -> list[Finding]:

@@ -44,6 +44,7 @@ KIND = CheckKind(
     wrong=_wrong,
 )
 SERVICES = ("ec2",)
+PERMISSIONS = ("ec2:DescribeSecurityGroups",)
 
 NUMBERS = {"tcp": "6", "udp": "17"}
 

@@ -27,6 +27,7 @@ KIND = CheckKind(
     named_by=("cluster", "service"),
 )
 SERVICES = ("ecs", "dynamodb")
+PERMISSIONS = ("ecs:DescribeServices", "ecs:DescribeTasks", "ecs:ListTasks")
 
 PER_CALL = 10
 """DescribeServices takes no more names."""

@@ -16,6 +16,7 @@ KIND = CheckKind(
     named_by=("stack",),
 )
 SERVICES = ("cloudformation",)
+PERMISSIONS = ("cloudformation:DescribeStacks",)
 
 
 def look(check: Check) -> list[Finding]:

@@ -18,6 +18,7 @@ KIND = CheckKind(
     named_by=("name",),
 )
 SERVICES = ("dynamodb",)
+PERMISSIONS = ("dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive")
 
 
 def look(check: Check) -> list[Finding]:

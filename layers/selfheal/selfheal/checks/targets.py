@@ -23,6 +23,7 @@ KIND = CheckKind(
     named_by=("target_group",),
 )
 SERVICES = ("elbv2",)
+PERMISSIONS = ("elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth")
 
 ADVICE: Mapping[str, str] = {
     "Elb.RegistrationInProgress": "wait: it is being registered",

@@ -17,6 +17,7 @@ KIND = CheckKind(
     named_by=("database_name",),
 )
 SERVICES = ("timestream-write",)
+PERMISSIONS = ("timestream:DescribeDatabase", "timestream:DescribeEndpoints")
 
 
 def look(check: Check) -> list[Finding]:

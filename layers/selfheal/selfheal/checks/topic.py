@@ -15,6 +15,7 @@ KIND = CheckKind(
     named_by=("topic",),
 )
 SERVICES = ("sns",)
+PERMISSIONS = ("sns:GetTopicAttributes",)
 
 
 def look(check: Check) -> list[Finding]:

@@ -38,6 +38,7 @@ KIND = CheckKind(
     wrong=_wrong,
 )
 SERVICES = ()
+PERMISSIONS = ()
 
 
 def look(check: Check) -> list[Finding]:

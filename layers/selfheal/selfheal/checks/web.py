@@ -1,8 +1,8 @@
 """One GET of a URL whose host the stack allows, and nothing else: no other host, no address inside of AWS.
 
 HEALTH_HOSTS lists the hosts, with commas between them: `shop.example.com` (HTTPS on 443), or with scheme and port
-`https://shop.example.com:8443`. HTTP is spoken only to an entry that is written with http://. An entry may say where the
-host is asked, `shop.example.com=http://10.0.3.7:8080`: past the public name, at an internal load balancer.
+`https://shop.example.com:8443`. HTTP is spoken only to an entry that is written with http://. An entry may say where
+the host is asked, `shop.example.com=http://10.0.3.7:8080`: past the public name, at an internal load balancer.
 """
 
 from __future__ import annotations
