@@ -215,6 +215,7 @@ def _server_environment(
         "DOCKER_HOST": f"unix://{home}/no-docker.sock",
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.5",  # AWS: 60
         "CODEDEPLOY_MINUTE_SECONDS": "1",  # AWS: 60
+        "ECS_TASK_START_SECONDS": "1",  # AWS: some 30
         "SELFHEAL_EMULATOR_HOME": str(home),
         "SELFHEAL_RUNTIME_PYTHON": str(runtime),
         "SELFHEAL_WITHOUT_MENDS": ",".join(without),

@@ -186,7 +186,16 @@ def _enforce(access_key: str, action: str, service: str, region: str, **named: A
             )
     if action == "sqs:StartMessageMoveTask":
         return _redrive(access_key, region, _json(body))
-    return None
+    of = _service_of(named.get("resource_arn", "")) if service == "ecs" else ""
+    return _stock_enforce(access_key, action, service, region, resource_arn=of) if of else None
+
+
+def _service_of(arn: str) -> str:
+    """A call on a service's deployment or revision is authorised on the service as well."""
+    for kind in (":service-deployment/", ":service-revision/"):
+        if kind in arn:
+            return arn.replace(kind, ":service/").rpartition("/")[0]
+    return ""
 
 
 def _redrive(access_key: str, region: str, data: dict[str, Any]) -> Any:
@@ -208,6 +217,11 @@ def _namespace(body: bytes, content_type: str) -> str:
 
         return str(cbor2.loads(body).get("Namespace", ""))
     return str(_json(body).get("Namespace", ""))
+
+
+def json_of_request() -> dict[str, Any]:
+    """The body of the request that is being authorised."""
+    return _json(_body.get()[0])
 
 
 def _json(body: bytes) -> dict[str, Any]:
