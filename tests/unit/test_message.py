@@ -148,6 +148,19 @@ def test_a_refusal_that_leaves_an_alarm_red_is_told() -> None:
     assert message.of({"detail-type": outcome.INCIDENT_UPDATE, "detail": {**detail, "what": "refused"}}) is None
 
 
+def test_where_the_evidence_lies_is_told_once_for_each_place() -> None:
+    one = incident()
+    steps = tuple(replace(step, captured="s3://archive/evidence/one.json") for step in one.steps)
+    body = told(update("escalated", replace(one, steps=steps))).body
+    by_a_person = told(by_hand(evidence={"captured": "s3://archive/evidence/two.json"})).body
+
+    assert len(steps) > 1
+    assert body.count("\nEvidence: s3://archive/evidence/one.json\n") == 1
+    assert "\nEvidence: s3://archive/evidence/two.json\n" in by_a_person
+    assert "Evidence" not in told(update("escalated", one)).body
+    assert "Evidence" not in told(by_hand(evidence={"too_large": "9 bytes"})).body
+
+
 def test_what_was_done_by_hand_is_told() -> None:
     one = told(by_hand())
     assert one.subject == "halt_trading by ann: acted"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
-from selfheal.incident import MAX_TEXT, Incident, Phase, Status
+from selfheal.incident import MAX_TEXT, Incident, Phase, Status, read_incident
 from selfheal.refusal import Refusal
 from selfheal.step_outcome import HELD_BACK, RESUME_AFTER_S, RETRY_AFTER_S, RETRY_AT_LEAST_EVERY_S, Finished, take
 from selfheal.words import Outcome, Stage
@@ -43,6 +44,18 @@ def test_every_outcome_ends_the_step_and_is_kept(stage: Stage, outcome: Outcome,
     assert (step.done_at, step.retry_at) == (LATER, None)
     good = outcome in {Outcome.ACTED, Outcome.ALREADY_DONE} or stage is Stage.RECOVER
     assert len(after.escalations) == (0 if good else 1)
+
+
+def test_where_the_evidence_lies_stays_with_the_step_also_when_it_is_asked_again() -> None:
+    one, action_id = asked(Stage.CONTAIN)
+    held = take(one, Finished(action_id, Outcome.REFUSED, Refusal.LEASED, captured="s3://archive/one"), LATER)
+    (step,) = held.of(Stage.CONTAIN)
+    assert (step.status, step.captured) == (Status.HELD, "s3://archive/one")
+    again = held.with_step(replace(step, status=Status.ASKED, tries=step.tries + 1))
+    (step,) = again.of(Stage.CONTAIN)
+    (done,) = take(again, Finished(again.action_id(step), Outcome.ACTED), LATER).of(Stage.CONTAIN)
+    assert (done.status, done.captured) == (Status.DONE, "s3://archive/one")
+    assert read_incident(json.loads(json.dumps(again.as_doc()))).of(Stage.CONTAIN)[0].captured == "s3://archive/one"
 
 
 @pytest.mark.parametrize("stage", Stage)

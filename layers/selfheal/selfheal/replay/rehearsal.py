@@ -15,7 +15,7 @@ from selfheal.clients import instead
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
 
-READS = frozenset({"capture_evidence", "check_gate", "check_health", "inspect_dlq"})
+READS = frozenset({"capture_evidence", "check_gate", "check_health", "inspect_dlq", "list_sessions"})
 """Actions that only read; a test holds them against the actions' own code."""
 
 Holds = Callable[[Request], Verification]
