@@ -1,8 +1,9 @@
 """Respond: every alarm, every outcome and every tick of the clock arrives here; it decides what is done.
 
 It takes CloudWatch alarms in their three shapes (SNS, EventBridge, direct alarm action), outcome events of the
-actions, `{"clock": "tick"}`, and the name of a rollout or a procedure from a person. Anything else is refused by name.
-It starts action functions and never touches a protected resource itself.
+actions, `{"clock": "tick"}`, deployments that are done (CodeDeploy, ECS, by hand), and the name of a rollout or a
+procedure from a person. Anything else is refused by name. It starts action functions and never touches a protected
+resource itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from selfheal import alarm, mutes, outcome, procedures, rollouts, runbook, starter
+from selfheal import alarm, deployments, mutes, outcome, procedures, rollouts, runbook, starter
 from selfheal.arns import Home
 from selfheal.clock import tick
 from selfheal.errors import LedgerUnavailable
@@ -59,6 +60,10 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     if isinstance(event, Mapping) and "rollout" in event:
         metrics.add_metric(name="AskedByPeople", unit=MetricUnit.Count, value=1)
         return _answer({"decisions": [rollouts.start(respond, event)]})
+    if isinstance(event, Mapping) and deployments.is_one(event):
+        metrics.add_metric(name="DeploymentsReceived", unit=MetricUnit.Count, value=1)
+        home = Home.of(context.invoked_function_arn)
+        return _answer({"decisions": deployments.take(respond, event, home, context.aws_request_id)})
     if (answered := _read_outcome(event)) is not None:
         metrics.add_metric(name="OutcomesReceived", unit=MetricUnit.Count, value=1)
         return _answer({"decisions": [_take_outcome(respond, *answered)]})

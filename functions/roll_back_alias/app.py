@@ -31,18 +31,22 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from selfheal import versions
 from selfheal.action import DEPLOYED_AT, Action, AlreadyDone, Change, Decision, Decline, Image, State, Verification
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
 from selfheal.code_deploy import deployment_info, in_flight
-from selfheal.errors import ChangedMeanwhile, Refused, TargetForbidden, TargetNotFound, Unreadable
+from selfheal.errors import ChangedMeanwhile, LedgerUnavailable, Refused, TargetForbidden, TargetNotFound, Unreadable
 from selfheal.handler import handler_for
+from selfheal.observability import logger
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
+from selfheal.world import ledger
 
 BUSY_PAUSES_S = (0.5, 1.0, 2.0)
 """Waits while another operation on the function is in progress (409)."""
@@ -117,6 +121,7 @@ class RollBackAlias(Action):
             return state | {"versions": _asked(function, asked)}
         if code_deploy:
             state |= _deployments(code_deploy)
+        state |= _journal(request)
         if _canary(state):
             return state
         replaced = state["successful"]["from"] if state["successful"] else None
@@ -134,7 +139,7 @@ class RollBackAlias(Action):
         else:
             found = _asked_for(state, request) if request.options.get("to_version") else _last_good(state)
             if isinstance(found, Decline):
-                return found
+                return replace(found, evidence={**found.evidence, "serving": self.image(state)})
             wanted = {"version": found, "weights": {}}
         before = self.image(state)
         if wanted == before:
@@ -178,6 +183,17 @@ class RollBackAlias(Action):
     def image(self, state: State) -> Image:
         """Version and weights."""
         return {"version": state["version"], "weights": dict(state["weights"])}
+
+
+def _journal(request: Request) -> dict[str, list[str]]:
+    """What earlier watches and incidents have proven. Without it the list of versions decides; a rollback by itself
+    is refused without the ledger anyway."""
+    try:
+        known = versions.of(ledger(), request.target.key)
+    except LedgerUnavailable as error:
+        logger.warning("versions not read from the ledger", cause=str(error))
+        return {}
+    return {"last_known_good": list(known.good), "bad_versions": list(known.bad)}
 
 
 def _asked_for(state: State, request: Request) -> str | Decline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from selfheal import drills
+from selfheal import deployments, drills
 
 MAX_AGE_S = 900
 WEEK_S = 604_800
@@ -66,14 +66,39 @@ def test_a_silent_clock_is_an_alarm(template: Mapping[str, Any]) -> None:
 
 
 def test_all_three_ways_in_lead_to_respond(template: Mapping[str, Any]) -> None:
-    default_bus = [owner for owner, rule in _events(template, "EventBridgeRule") if "EventBusName" not in rule]
+    default_bus = {
+        (owner, *rule["Pattern"]["source"])
+        for owner, rule in _events(template, "EventBridgeRule")
+        if "EventBusName" not in rule
+    }
     topics = [owner for owner, topic in _events(template, "SNS") if topic["Topic"] == {"Ref": "AlarmTopic"}]
     direct = template["Resources"]["DirectAlarmActions"]["Properties"]
 
-    assert default_bus == ["Respond"]
+    assert default_bus == {("Respond", source) for source in ("aws.cloudwatch", *deployments.SOURCES)}
     assert topics == ["Respond"]
     assert direct["Principal"] == "lambda.alarms.cloudwatch.amazonaws.com"
     assert direct["FunctionName"] == {"Ref": "Respond"}
+
+
+def test_only_deployments_that_are_done_arrive(template: Mapping[str, Any]) -> None:
+    patterns = {
+        rule["Pattern"]["source"][0]: rule["Pattern"]
+        for _, rule in _events(template, "EventBridgeRule")
+        if rule["Pattern"]["source"][0] in deployments.SOURCES
+    }
+
+    assert patterns == {
+        "aws.codedeploy": {
+            "source": ["aws.codedeploy"],
+            "detail-type": [deployments.CODE_DEPLOY],
+            "detail": {"state": ["SUCCESS"]},
+        },
+        "aws.ecs": {
+            "source": ["aws.ecs"],
+            "detail-type": [deployments.ECS],
+            "detail": {"eventName": ["SERVICE_DEPLOYMENT_COMPLETED"]},
+        },
+    }
 
 
 def test_a_drill_that_failed_or_did_not_happen_is_an_alarm(template: Mapping[str, Any]) -> None:

@@ -205,6 +205,18 @@ def test_display_name_of_the_region_and_account_beside_the_arn_do_not_count() ->
     assert (entry.region, entry.account) == ("us-east-1", "111111111111")
 
 
+@pytest.mark.parametrize("shape", ["eventbridge", "direct"])
+def test_what_stands_beside_the_arn_makes_no_alarm_foreign_and_none_ours(shape: str) -> None:
+    event = load(f"{shape}-metric-alarm.json")
+    beside = {"account": "210987654321", "accountId": "210987654321", "region": "eu-west-1"}
+
+    assert isinstance(one({**event, **beside}), Alarm)
+    text = json.dumps(event).replace(":us-east-1:111111111111:", ":eu-west-1:210987654321:")
+    foreign = one({**json.loads(text), "account": "111111111111", "accountId": "111111111111", "region": "us-east-1"})
+    assert isinstance(foreign, Refused)
+    assert foreign.refusal is Refusal.FOREIGN_ALARM
+
+
 def test_own_alarm_is_known_by_its_arn_too() -> None:
     entry = one(with_message({"AlarmArn": ARN.replace("the-alchemiser-v2-dev-errors", "selfheal-dev-heartbeat")}))
     assert isinstance(entry, Refused)

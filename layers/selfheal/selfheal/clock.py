@@ -24,6 +24,7 @@ from selfheal import (
     starter,
     sweeps,
     unrecorded,
+    watches,
 )
 from selfheal.alarm import from_description
 from selfheal.errors import SelfhealError, Unreadable
@@ -68,9 +69,14 @@ def _rounds(respond: Respond, incidents: list[Incident], now: float) -> tuple[Ro
         Round("pauses", 0.0, lambda: pauses.tell_ended(ledger, now)),
         Round("in_force", in_force.EVERY_S, lambda: in_force.look(ledger, starter.ask_for_plan, now)),
         Round("maintenance", 0.0, lambda: maintenance_ahead.look(ledger, respond.runbooks, respond.start, now)),
+        Round("watches", 0.0, lambda: watches.go_on(_watching(respond), now)),
         Round("drill", drills.WATCH_EVERY_S, lambda: drills.watch(ledger, now)),
         Round("reminders", reminders.EVERY_S, lambda: reminders.remind(ledger, now)),
     )
+
+
+def _watching(respond: Respond) -> watches.Tools:
+    return watches.Tools(respond.ledger, respond.runbooks, respond.start, starter.ask_for_plan)
 
 
 def _with_fresh_alarms(incidents: list[Incident], now: float) -> list[Incident]:

@@ -25,7 +25,9 @@
     ROLLOUT                <system>/<name>  how it ended last, and when
     RED                    <system>      when something of it was red last
     MAINTENANCE            <system>|<start>|<what>  what was told or started before a window
-    WATCH                  <system>|<name>|<deployment>  a watch after a deployment: until when, and how it ended
+    DEPLOYMENT#<system>    <id>, <id>|<watch>  what was deployed, and how the watch after it ended
+    WATCH                  <system>|<name>|<deployment>  a watch that is under way: its clean looks; `looks`
+    WATCH                  .news|<what>|<id>  a notice that the bus has not got yet
     VERSION#<key>          <version>     a target's version that is known as good, or as bad
     DRILL                  LAST, RUN     how the last drill went, and whether one is running
     CLOCK                  <name>        when a round of the clock was last done
