@@ -1,7 +1,7 @@
 """`python -m selfheal_build.pages {write,check}`: the parts of the documentation that the code itself can tell.
 
-docs/actions.md is generated whole; in other pages the text between `<!-- generated: NAME -->` and `<!-- /generated -->`
-is. Run at the root of the repository; exit 1 when `check` finds a page that is not current.
+docs/actions.md and docs/checks.md are generated whole; in other pages the text between `<!-- generated: NAME -->` and
+`<!-- /generated -->` is. Run at the root of the repository; exit 1 when `check` finds a page that is not current.
 """
 
 import argparse
@@ -25,11 +25,14 @@ from selfheal.refusal import Refusal
 from selfheal.target import KINDS, Kind
 from selfheal.words import Direction, Origin
 
+from selfheal_build.checks_page import checks_page
+from selfheal_build.markdown import table
+
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = Path("layers/selfheal/selfheal")
 EVERY_ACTION = {
     "input": ("request.py", "target.py", "record.py"),
-    "engine": ("engine.py", "hold.py", "calls.py"),
+    "engine": ("engine.py", "hold.py", "calls.py", "capture.py"),
     "guards": ("guards",),
     "undo": ("restore.py",),
 }
@@ -60,6 +63,8 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "event_source": {"event_source": "12345678-1234-4234-8234-123456789012"},
     "rest_api": {"rest_api": "a1b2c3d4e5", "stage": "prod"},
     "http_api": {"http_api": "a1b2c3d4e5", "stage": "$default"},
+    "log_group": {"log_group": "/ecs/shop-web"},
+    "service": {"cluster": "shop", "service": "shop-web"},
     "system": {"system": "shop"},
     "incident": {"incident": "shop-1a2b3c4d-19a9f6c2e80"},
     "pause": {"pause": "shop"},
@@ -280,8 +285,14 @@ def _options(entries: Sequence[Entry]) -> str:
 
 
 def _direction(entry: Entry) -> str:
-    """Where a function knows both directions, the stopping one may stand in contain; its undo goes the other way."""
-    found = directions_in(entry.function)
+    """Where a function knows both directions, the stopping one may stand in contain; its undo goes the other way.
+
+    A class that names its directions itself has those and no others.
+    """
+    own = set(re.findall(r"\bDirection\.([A-Z]+)", inspect.getsource(action_class(entry))))
+    found = {name.lower() for name in own} or directions_in(entry.function)
+    if {"safe", "risky"} <= found and entry.contains and not entry.undo:
+        return "safe or risky, by what it finds"
     if {"safe", "risky"} <= found:
         return "safe; its undo is risky" if entry.contains else "risky; its undo is safe"
     return " or ".join(sorted(found))
@@ -289,7 +300,7 @@ def _direction(entry: Entry) -> str:
 
 def _killed(entry: Entry) -> list[str]:
     action = action_class(entry)
-    if directions_in(entry.function) == {"read"}:
+    if _direction(entry) == "read":
         what = "starts over"
     elif not action.repeatable:
         what = "ends `inconclusive`: AWS can't deduplicate the call, so a person looks first"
@@ -326,9 +337,10 @@ def _managed(properties: Mapping[str, Any], resources: Mapping[str, Any]) -> lis
 def _resource(resource: Any) -> str:
     if isinstance(resource, list):
         return ", ".join(map(_resource, resource))
-    if "ProtectedFunctions" in str(resource) and "Ref" not in resource:
-        return "`ProtectedFunctions`, and each with `:*`"
     match resource:
+        case {"Fn::Split": [_, {"Fn::Sub": [str(text), Mapping() as parts]}]}:
+            (name,) = set(re.findall(r"'Ref': '(\w+)'", str(parts)))
+            return f"`{name}`, and each with " + ("`:*`" if text.endswith(":*") else "what belongs to it")
         case {"Ref": name}:
             return f"`{name}`"
         case {"Fn::GetAtt": [name, *_]}:
@@ -441,12 +453,6 @@ def with_parts(text: str) -> str:
 # -- Markdown -----------------------------------------------------------------------------------------------------
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, with a line break at its end."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-
-
 def _listed(refusals: Iterable[Refusal]) -> str:
     return ", ".join(f"`{refusal}`" for refusal in refusals)
 
@@ -456,7 +462,7 @@ def _listed(refusals: Iterable[Refusal]) -> str:
 
 def pages() -> dict[Path, str]:
     """Every page with a generated part → its text as it should be."""
-    made = {ROOT / "docs/actions.md": actions_page()}
+    made = {ROOT / "docs/actions.md": actions_page(), ROOT / "docs/checks.md": checks_page()}
     for name in PAGES:
         made[ROOT / name] = with_parts((ROOT / name).read_text(encoding="utf-8"))
     return made
