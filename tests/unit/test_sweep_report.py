@@ -14,12 +14,12 @@ from selfheal.checks.finding import Finding, Mark
 from selfheal.clients import client
 from selfheal.ledger import Ledger
 from selfheal.refusal import Refusal
-from selfheal.request import result_of
+from selfheal.request import read_request, result_of
 from selfheal.sweep_outcome import keep
-from selfheal.words import Outcome, Verdict
+from selfheal.words import Mode, Outcome, Verdict
 
 from functions.check_health.app import CheckHealth
-from tests.unit.aws import ask, planned
+from tests.unit.aws import ROOT, ask, event, planned
 from tests.unit.doubles import timed_out
 from tests.unit.plays.sweep import write_runbook
 from tests.unit.stage import Stage, stage
@@ -383,3 +383,10 @@ def test_a_finding_says_what_selfheal_did_to_its_resource(resource: str, target:
     finding = Finding("any", resource, Mark.FAIL, "seen")
     assert sweep_report.told(finding, [change]).get("did") == ("did it (a-1)" if did else None)
     assert "did" not in sweep_report.told(Finding("any", resource, Mark.PASS, "seen"), [change])
+
+
+def test_the_example_of_a_sweep_is_a_plan_that_check_health_takes() -> None:
+    request = read_request(event("sweeps/before_the_open"), (CheckHealth.name,), "id")
+    (runbook,) = (ROOT / "layers/runbooks").glob("the-alchemiser.yaml")
+    assert request.mode is Mode.PLAN
+    assert f"name: {request.options['sweep']}," in runbook.read_text()
