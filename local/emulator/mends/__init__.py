@@ -23,6 +23,7 @@ ORDER = (
     "event_replays",
     "scheduler",
     "lambda_versions",
+    "lambda_provisioned",
     "cloudformation_lambda",
     "sam_parameters",
     "iam_requests",

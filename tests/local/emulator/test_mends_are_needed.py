@@ -21,6 +21,7 @@ from tests.local.emulator import (
     test_iam_requests,
     test_lambda_async,
     test_lambda_invocation,
+    test_lambda_provisioned,
     test_lambda_versions,
     test_lambda_workers,
     test_metrics,
@@ -80,6 +81,7 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
         test_lambda_versions.test_alias_refuses_a_version_that_does_not_exist,
         test_lambda_versions.test_weights_lie_between_nought_and_one,
     ),
+    "lambda_provisioned": (test_lambda_provisioned.test_what_is_provisioned_is_listed_with_its_qualifier,),
     "cloudformation_lambda": (test_cloudformation.test_function_is_created_with_its_failure_queue_and_its_concurrency,),
     "sam_parameters": (test_cloudformation.test_parameter_s_value_decides_in_the_transform,),
     "iam_requests": (
