@@ -40,7 +40,10 @@ def parameters() -> Mapping[str, list[str]]:
 
 
 def prepare(account: Account) -> None:
-    """The archive of every event of the bus: CloudFormation of the emulator has none."""
+    """The archive of every event of the bus, and the table's TTL: CloudFormation of the emulator makes neither."""
+    account.client("dynamodb").update_time_to_live(
+        TableName=DEDUP, TimeToLiveSpecification={"AttributeName": "expires_at", "Enabled": True}
+    )
     account.client("events").create_archive(
         ArchiveName=ARCHIVE, EventSourceArn=arn("events", f"event-bus/{BUS}"), RetentionDays=RETENTION_DAYS
     )

@@ -2,9 +2,10 @@
 
 Stock ministack 1.5.33 authorises GetAlias, UpdateAlias and DeleteAlias as ``lambda:ListAliases``, the reads of a
 function's concurrency as ``PutFunctionConcurrency``, and forgets a call's ``Qualifier``; takes a log group without
-the stream part, a rule of the default bus as ``rule/default/NAME``, any ECS service as its cluster, every schedule
-as one of the group ``default``; wants a permission of its own for each batch call of SQS; does not ask for
-``iam:PassRole`` nor for the other permissions of a move task; and never sees ``cloudwatch:namespace``.
+the stream part, a rule of the default bus as ``rule/default/NAME``, any ECS service or task as its cluster, every
+schedule as one of the group ``default``; wants a permission of its own for each batch call of SQS; does not ask for
+``iam:PassRole``, the other permissions of a move task, nor a replay's bus and archive; and never sees
+``cloudwatch:namespace``.
 
 AWS: https://docs.aws.amazon.com/service-authorization/latest/reference (list_awslambda, list_amazoncloudwatchlogs,
 list_amazoneventbridge, list_amazonelasticcontainerservice, list_amazoneventbridgescheduler, list_amazoncloudwatch);
@@ -130,6 +131,10 @@ def _ecs(call: Call) -> str:
     for member in ("serviceDeploymentArn", "serviceDeploymentArns", "serviceRevisionArns"):
         if data.get(member):
             return str(data[member] if isinstance(data[member], str) else data[member][0])
+    cluster = str(data.get("cluster") or "default").rpartition("/")[2]
+    task = data.get("task") or next(iter(data.get("tasks") or []), None)
+    if task and call.operation in {"DescribeTasks", "StopTask"}:
+        return str(task) if task.startswith("arn:") else f"arn:aws:ecs:{call.scope}:task/{cluster}/{task}"
     service = data.get("service") or data.get("serviceName") or next(iter(data.get("services") or []), None)
     if service and call.operation in {
         "UpdateService",
@@ -138,7 +143,6 @@ def _ecs(call: Call) -> str:
         "DeleteService",
         "ListServiceDeployments",
     }:
-        cluster = str(data.get("cluster") or "default").rpartition("/")[2]
         return str(service) if service.startswith("arn:") else f"arn:aws:ecs:{call.scope}:service/{cluster}/{service}"
     if call.operation in {"DescribeTaskDefinition", "ListTaskDefinitions", "RegisterTaskDefinition"}:
         return "*"
@@ -186,6 +190,8 @@ def _enforce(access_key: str, action: str, service: str, region: str, **named: A
             )
     if action == "sqs:StartMessageMoveTask":
         return _redrive(access_key, region, _json(body))
+    if action == "events:StartReplay":
+        return _replay(access_key, region, _json(body))
     of = _service_of(named.get("resource_arn", "")) if service == "ecs" else ""
     return _stock_enforce(access_key, action, service, region, resource_arn=of) if of else None
 
@@ -206,6 +212,17 @@ def _redrive(access_key: str, region: str, data: dict[str, Any]) -> Any:
     needed.append(("sqs:SendMessage", data.get("DestinationArn")))
     for action, arn in needed:
         denied = arn and _stock_enforce(access_key, action, "sqs", region, resource_arn=arn)
+        if denied:
+            return denied
+    return None
+
+
+def _replay(access_key: str, region: str, data: dict[str, Any]) -> Any:
+    """Bus, archive and replay must all be allowed (service authorization reference, StartReplay)."""
+    bus = str((data.get("Destination") or {}).get("Arn", ""))
+    replay = f"{bus.partition(':event-bus/')[0]}:replay/{data.get('ReplayName')}"
+    for arn in (bus, data.get("EventSourceArn"), replay):
+        denied = arn and _stock_enforce(access_key, "events:StartReplay", "events", region, resource_arn=arn)
         if denied:
             return denied
     return None

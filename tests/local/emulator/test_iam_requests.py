@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -117,6 +118,20 @@ def test_service_of_ecs_is_named_with_its_cluster(account: Account) -> None:
     )
 
 
+def test_task_of_ecs_is_named_by_itself(account: Account) -> None:
+    ecs, name = account.client("ecs"), account.name("cluster")
+    ecs.create_cluster(clusterName=name)
+    ecs.register_task_definition(family=name, containerDefinitions=[{"name": "a", "image": "b", "memory": 64}])
+    (task,) = ecs.run_task(cluster=name, taskDefinition=name)["tasks"]
+    where = {"cluster": name, "tasks": [task["taskArn"].rpartition("/")[2]]}
+
+    reader = acting(account, "ecs", "ecs:DescribeTasks", f"arn:aws:ecs:{SCOPE}:task/{name}/*")
+
+    assert reader.describe_tasks(**where)["tasks"]
+    other = acting(account, "ecs", "ecs:DescribeTasks", f"arn:aws:ecs:{SCOPE}:task/other/*")
+    refused(other.describe_tasks, DENIED, **where)
+
+
 def test_schedule_is_named_with_its_group_and_its_role_must_be_passed(account: Account) -> None:
     client, group, name = account.client("scheduler"), account.name("group"), account.name("schedule")
     client.create_schedule_group(Name=group)
@@ -170,3 +185,25 @@ def test_tags_are_searched_under_their_own_action(account: Account) -> None:
 
     refused(acting(account, "resourcegroupstaggingapi", "tag:GetTagKeys", "*").get_resources, DENIED)
     assert json.dumps(searcher.get_resources()["PaginationToken"]) == '""'
+
+
+def test_replay_needs_its_bus_its_archive_and_itself(account: Account) -> None:
+    events, now = account.client("events"), datetime.now(UTC)
+    replays: dict[str, dict[str, Any]] = {}
+    for name in (account.name("bus"), account.name("bus")):
+        bus = events.create_event_bus(Name=name)["EventBusArn"]
+        archive = events.create_archive(ArchiveName=name, EventSourceArn=bus)["ArchiveArn"]
+        window = {"EventStartTime": now - timedelta(hours=2), "EventEndTime": now - timedelta(hours=1)}
+        replays[bus] = {"ReplayName": name, "EventSourceArn": archive, "Destination": {"Arn": bus}, **window}
+    mine, theirs = replays
+    where = mine.partition(":event-bus/")[0]
+    some = account.client(
+        "events",
+        account.credentials(
+            {"Action": "events:StartReplay", "Resource": mine},
+            {"Action": "events:StartReplay", "Resource": [f"{where}:archive/*", f"{where}:replay/*"]},
+        ),
+    )
+
+    refused(some.start_replay, DENIED, **replays[theirs])
+    assert some.start_replay(**replays[mine])["State"] == "STARTING"

@@ -91,6 +91,7 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
         test_iam_requests.test_service_of_ecs_is_named_with_its_cluster,
         test_iam_requests.test_schedule_is_named_with_its_group_and_its_role_must_be_passed,
         test_iam_requests.test_metrics_may_be_confined_to_a_namespace,
+        test_iam_requests.test_replay_needs_its_bus_its_archive_and_itself,
     ),
     "sqs_move_tasks": (
         test_sqs_move_tasks.test_messages_go_back_to_where_they_came_from_under_a_new_id,
