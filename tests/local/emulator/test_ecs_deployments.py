@@ -44,8 +44,8 @@ class Service:
         """The newest service deployment, once it has this status."""
 
         def found() -> dict[str, Any]:
-            newest = max(self.deployments(), key=lambda one: one["createdAt"])
-            return newest if newest["status"] == status else {}
+            newest = sorted(self.deployments(), key=lambda one: one["createdAt"])[-1:]
+            return newest[0] if newest and newest[0]["status"] == status else {}
 
         return self.account.wait(found, f"a deployment that is {status}")
 
