@@ -299,6 +299,19 @@ def test_without_its_log_the_metrics_still_tell() -> None:
     assert GROUP in findings[0].seen
 
 
+def test_a_log_that_was_not_read_to_its_end_may_hold_more() -> None:
+    with ExitStack() as stack:
+        stack.enter_context(pytest.MonkeyPatch.context()).setattr("selfheal.checks.log_lines.MAX_PAGES", 1)
+        functions, logs = stack.enter_context(script("lambda")), stack.enter_context(script("logs"))
+        functions.add_response("get_function_configuration", {"Timeout": 30, "MemorySize": 128})
+        functions.add_response("get_function_concurrency", {})
+        metrics(stack, *WELL)
+        for _ in range(2):
+            logs.add_response("filter_log_events", page(more="t"), None)
+        finding = the_only({"limits": "shop"})
+    assert (finding.verdict, "/aws/lambda/shop was not read to the end" in finding.seen) == (Mark.UNKNOWN, True)
+
+
 # -- API errors -------------------------------------------------------------------------------------------------------
 
 
@@ -354,6 +367,15 @@ def test_without_an_access_log_the_latency_tells(longest: float, likely: str) ->
     assert finding.advice.startswith(f"most likely {likely}")
     (finding,) = api_errors([[9.0], [2.0], [0.0], [longest]])
     assert "403" in finding.advice
+
+
+def test_an_access_log_that_may_not_be_read_hides_nothing() -> None:
+    with ExitStack() as stack:
+        metrics(stack, [9.0], [0.0], [2.0], [900.0])
+        stack.enter_context(script("logs")).add_client_error("filter_log_events", "AccessDeniedException")
+        check = {"http_api": "a1", "stage": "live", "access_log": "/api/access"}
+        finding = the_only({"api_errors": check})
+    assert (finding.verdict, "its access log was not read" in finding.seen) == (Mark.FAIL, True)
 
 
 def test_an_access_log_in_another_format_hides_nothing() -> None:

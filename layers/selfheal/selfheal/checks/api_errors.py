@@ -11,6 +11,7 @@ from selfheal.checks import log_lines
 from selfheal.checks.finding import Finding, Mark, Problem, findings
 from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.checks.metrics import Sums, Wanted, window_of
+from selfheal.errors import NotApplied, TargetForbidden, TargetNotFound, Unreadable
 
 
 def _wrong(fields: Mapping[str, Any]) -> str:
@@ -101,7 +102,12 @@ def judge(check: Check, sums: Sums) -> list[Finding]:
     if of_4xx + of_5xx <= check["at_most"]:
         return findings(check, [], told)
     expected = f"at most {check['at_most']}"
-    from_log = _from_log(check, asked[0].minutes, expected) if check["access_log"] else []
+    from_log: list[Problem] = []
+    if check["access_log"]:
+        try:
+            from_log = _from_log(check, asked[0].minutes, expected)
+        except (TargetNotFound, TargetForbidden, Unreadable, NotApplied) as error:
+            told += f" (its access log was not read: {error})"[:300]
     return findings(check, from_log or _from_metrics(told, expected, of_4xx, of_5xx, longest_ms), "")
 
 

@@ -108,8 +108,12 @@ def _log_problems(
     trouble: Sequence[str] = ()
     reports: Sequence[str] = ()
     try:
-        trouble = log_lines.read(group, TROUBLE, minutes, MAX_LINES).messages
+        found = log_lines.read(group, TROUBLE, minutes, MAX_LINES)
+        trouble = found.messages
         reports = log_lines.read(group, REPORTS, minutes, MAX_LINES).messages
+        if not found.whole:
+            advice = "look back over fewer minutes: what was not read may hold more"
+            yield Problem(f"its log {group} was not read to the end", "its whole log", advice, Mark.UNKNOWN)
     except (TargetNotFound, TargetForbidden, Unreadable, NotApplied) as error:
         advice = "allow selfheal to read it (ProtectedLogGroups); memory and denials show in the log only"
         yield Problem(f"its log {group} was not read: {error}"[:400], "its log", advice, Mark.UNKNOWN)
