@@ -74,7 +74,8 @@ REASONS: Mapping[str, str] = {
 
 
 def wanted(check: Check) -> tuple[Wanted, ...]:
-    """Requests, errors of both classes, and the longest integration. REST APIs are counted by name."""
+    """Requests, errors of both classes, and the longest integration. REST APIs are counted by name (developer guide of
+    API Gateway, metrics and dimensions, of both kinds of API)."""
     rest = bool(check["rest_api"])
     api = ("ApiName", check["api_name"]) if rest else ("ApiId", check["http_api"])
     where = (api, ("Stage", check["stage"]))
