@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +28,10 @@ from tests.unit.aws import ask, event, planned, script
 from tests.unit.doubles import Clock
 from tests.unit.ecs_account import ARN, EcsAccount
 from tests.unit.ecs_account import refused as refused_by_ecs
-from tests.unit.wire import Wire
+from tests.unit.play import Play
+from tests.unit.plays.manage_service import account_of
+from tests.unit.stage import Stage, stage
+from tests.unit.wire import CAPTURE, Wire, denied
 
 WEB = {"cluster": "shop", "service": "web"}
 CODE_DEPLOY = {"application": "shop", "deployment_group": "web"}
@@ -853,3 +857,67 @@ def test_never_forward_never_to_what_was_rolled_back_from(made: list[tuple[int, 
         assert choice.deployment["status"] == "SUCCESSFUL"
         assert ecs_history.revision_of(choice.deployment["task_definition"]) < current
         assert choice.deployment["task_definition"] not in choice.bad
+
+
+# -- through the engine ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stage]:
+    with stage(monkeypatch, tmp_path) as made:
+        yield made
+
+
+def killed_after_its_update(on_stage: Stage, play: Play) -> None:
+    """The run dies as soon as ECS has carried the call out."""
+    on_stage.wire.again(names=("ecs.update_service",), after=True)
+    assert on_stage.run(play) is None
+    on_stage.wire.again()
+
+
+def test_a_killed_restart_is_carried_on_and_made_once(on_stage: Stage) -> None:
+    play = on_stage.play("restart_service")
+    killed_after_its_update(on_stage, play)
+
+    end = on_stage.to_the_end(play)
+
+    assert (end["outcome"], play.look()) == ("acted", "fresh")
+    assert not on_stage.wire.sent("ecs.update_service")
+    assert on_stage.run(play)["outcome"] == "acted"  # type: ignore[index]
+    assert not on_stage.wire.sent("ecs.update_service")
+
+
+def test_a_rollback_that_ecs_took_back_while_nobody_looked_is_not_made_again(on_stage: Stage) -> None:
+    """The image is as before then, which looks like a call that was never made."""
+    play = on_stage.play("roll_back_service")
+    account = account_of(on_stage)
+    account.broken |= {arn for arn in account.definitions if arn.endswith(f"web-{play.number}:1")}
+    killed_after_its_update(on_stage, play)
+
+    end = on_stage.to_the_end(play)
+
+    assert (end["outcome"], end["reason"]) == ("refused", "revision_unfit")
+    assert not on_stage.wire.sent("ecs.update_service")
+    assert play.look() == "2"
+
+
+@pytest.mark.parametrize("name", ["restart_service", "roll_back_service", "stop_service"])
+def test_without_its_evidence_nothing_is_replaced(on_stage: Stage, name: str) -> None:
+    play = on_stage.play(name)
+    on_stage.wire.again(names=(CAPTURE,), error=denied)
+
+    result = on_stage.run(play)
+
+    assert result is not None
+    assert (result["outcome"], result["reason"]) == ("refused", "evidence_missing")
+    assert play.look() == play.before
+
+
+def test_an_alarm_older_than_the_deployment_rolls_nothing_back(on_stage: Stage) -> None:
+    play = on_stage.play("roll_back_service")
+    account_of(on_stage).backdate(f"web-{play.number}", on_stage.red_at_ms / 1000 + 600)
+
+    result = on_stage.run(play)
+
+    assert result is not None
+    assert (result["outcome"], result["reason"]) == ("refused", "older_than_deployment")

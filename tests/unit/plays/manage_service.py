@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _accounts: WeakKeyDictionary[Stage, EcsAccount] = WeakKeyDictionary()
 
 
-def _ecs(stage: Stage) -> EcsAccount:
+def account_of(stage: Stage) -> EcsAccount:
     """The account of this stage."""
     if stage not in _accounts:
         _accounts[stage] = EcsAccount(stage.clock, takes_s=0.5)
@@ -24,12 +24,12 @@ def _ecs(stage: Stage) -> EcsAccount:
 
 def answers(stage: Stage) -> dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]:
     """What stands in for ECS and Application Auto Scaling."""
-    return _ecs(stage).answers()
+    return account_of(stage).answers()
 
 
 def _service(stage: Stage, number: int, deployed: int = 1, **more: Any) -> tuple[EcsAccount, str]:
     """A service that was deployed so often, each time with a further task definition."""
-    ecs, name = _ecs(stage), f"web-{number}"
+    ecs, name = account_of(stage), f"web-{number}"
     ecs.tasks.clear()
     definitions = [ecs.register(name) for _ in range(deployed)]
     ecs.create(name, definitions[0], **more)
@@ -54,7 +54,7 @@ def restart_service(stage: Stage, number: int) -> Play:
 def restart_service_that_fails(stage: Stage, number: int) -> Play:
     """Its image is gone: the tasks never come up, and ECS takes the deployment back."""
     play = restart_service(stage, number)
-    ecs = _ecs(stage)
+    ecs = account_of(stage)
     ecs.broken.add(ecs.services[f"web-{number}"]["taskDefinition"])
     return play
 
@@ -106,12 +106,12 @@ def stop_service(stage: Stage, number: int) -> Play:
 
 def stop_service_behind_a_balancer(stage: Stage, number: int) -> Play:
     play = stop_service(stage, number)
-    _ecs(stage).services[f"web-{number}"]["loadBalancers"] = [{"targetGroupArn": "tg"}]
+    account_of(stage).services[f"web-{number}"]["loadBalancers"] = [{"targetGroupArn": "tg"}]
     return play
 
 
 def _capacity(stage: Stage, number: int, action: str, done: Mapping[str, Any], more: Mapping[str, Any]) -> Play:
-    ecs, name = _ecs(stage), f"web-{number}"
+    ecs, name = account_of(stage), f"web-{number}"
 
     def look() -> dict[str, Any]:
         target = ecs.targets[f"service/shop/{name}"]
