@@ -109,8 +109,18 @@ def refuse_taken(port: int) -> None:
             ) from error
 
 
-def start(port: int | None, home: Path, step: Step, *, detached: bool, further: Sequence[Demo] = ()) -> Stack:
+def start(
+    port: int | None,
+    home: Path,
+    step: Step,
+    *,
+    detached: bool,
+    further: Sequence[Demo] = (),
+    more: Mapping[str, str] | None = None,
+) -> Stack:
     """Start the emulator, deploy the demo systems and selfheal to it. Whatever fails, nothing is left running.
+
+    `more`: parameters of selfheal that no system brings along.
 
     Raises :class:`~local.emulator.control.EmulatorError`, :class:`~local.emulator.environments.InstallError`,
     :class:`~local.sam.SamFailed`.
@@ -129,7 +139,7 @@ def start(port: int | None, home: Path, step: Step, *, detached: bool, further: 
         _deploy_demo(stack, demo.result(), step)
         for one in further:
             _deploy_further(stack, one, step)
-        _deploy_own(stack, own.result(), step, further)
+        _deploy_own(stack, own.result(), step, further, more or {})
         undo.pop_all()
     return stack
 
@@ -162,9 +172,9 @@ def _deploy_further(stack: Stack, one: Demo, step: Step) -> None:
         one.prepare(stack.account)
 
 
-def _deploy_own(stack: Stack, built: Path, step: Step, further: Sequence[Demo]) -> None:
+def _deploy_own(stack: Stack, built: Path, step: Step, further: Sequence[Demo], more: Mapping[str, str]) -> None:
     touched = [one.parameters() for one in further]
-    given = parameters(stack.account.outputs(system.NAME), touched)
+    given = {**parameters(stack.account.outputs(system.NAME), touched), **more}
     with step(f"{NAME} deployed"):
         sam.deploy(NAME, built, bucket=BUCKET, parameters=given, **_deployment(stack))
 

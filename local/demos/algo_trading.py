@@ -19,7 +19,8 @@ def parameters() -> Mapping[str, list[str]]:
         "ProtectedServices": [arn("ecs", "service/algo-trading-prod-cluster/*")],
         "ProtectedDatabases": [arn("rds", "db:algo-trading-prod-db")],
         "ProtectedLogGroups": [arn("logs", "log-group:/aws/ecs/algo-trading-prod*")],
-        "ProtectedBackups": ["arn:aws:s3:::algo-trading-prod-data/*"],
+        "ProtectedBackups": ["arn:aws:s3:::algo-trading-prod-data", "arn:aws:s3:::algo-trading-prod-data/backups/*"],
+        "RestoreFolders": ["arn:aws:s3:::algo-trading-prod-data/restore/*"],
         "ProtectedFunctions": [arn("lambda", "function:algo-trading-prod-*")],
     }
 

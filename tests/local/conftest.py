@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -16,8 +15,7 @@ from local.emulator.control import Emulator
 from local.stack import Stack
 from local.timeline import Screen
 from local.watch import Watcher
-
-T = TypeVar("T")
+from tests.local.scenario import DEMOS, HOSTS, Deployed, Health, Systems, Weather
 
 
 @pytest.fixture(scope="session")
@@ -28,41 +26,14 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 @dataclass(frozen=True)
-class Healed:
+class Healed(Deployed):
     """A local stack whose demo system broke and healed once. Tests share it and leave it as they found it."""
 
-    stack: Stack
     code: int
     output: str
     watcher: Watcher
     incident: Mapping[str, Any]
     """The document of the story's incident."""
-
-    def invoke(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Invoke a function of selfheal by its logical id, and wait for its answer."""
-        answer = self.client("lambda").invoke(FunctionName=self.function(function), Payload=json.dumps(event))
-        body: dict[str, Any] = json.loads(answer["Payload"].read())
-        assert "FunctionError" not in answer, body
-        return body
-
-    def function(self, logical_id: str) -> str:
-        """The physical name of a function of selfheal."""
-        found = self.client("cloudformation").describe_stack_resource(
-            StackName=stack.NAME, LogicalResourceId=logical_id
-        )
-        return str(found["StackResourceDetail"]["PhysicalResourceId"])
-
-    def client(self, service: str) -> Any:
-        """A client of the stack's account."""
-        return self.watcher.account.client(service)
-
-    def wait(self, probe: Callable[[], T], what: str, patience_s: float = 20.0) -> T:
-        """The first truthy answer of ``probe``; an AssertionError when there is none in time."""
-        deadline = time.monotonic() + patience_s
-        while not (found := probe()):
-            assert time.monotonic() < deadline, f"waited {patience_s} s for {what}"
-            time.sleep(0.1)
-        return found
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +50,32 @@ def healed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Healed]:
         yield Healed(running, code, out.getvalue(), watcher, watcher.view(time.time()).incident or {})
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def all_systems(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """A stack of its own with every demo system on it; the scenarios share it, one after the other."""
+    with Health.served() as health:
+        running = stack.start(
+            None,
+            tmp_path_factory.mktemp("systems"),
+            Screen(io.StringIO()).step,
+            detached=False,
+            further=DEMOS,
+            more={"HealthHosts": health.hosts(*HOSTS)},
+        )
+        try:
+            with Weather.of(running.account) as weather:
+                yield Systems(running, health, weather)
+        finally:
+            running.stop()
+
+
+@pytest.fixture
+def systems(all_systems: Systems) -> Systems:
+    """The same, calm: what went red in an earlier scenario is no storm for this one."""
+    all_systems.calm_down()
+    return all_systems
 
 
 def _take_all_three_ways(running: Stack) -> None:
