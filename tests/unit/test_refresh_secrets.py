@@ -55,7 +55,7 @@ def labels(aws: Any) -> dict[str, list[str]]:
     return dict(aws.describe_secret(SecretId=NAME)["VersionIdsToStages"])
 
 
-def seen(current: str | None = NOW, **more: list[str]) -> dict[str, Any]:
+def seen(current: str | None = NOW, **more: Any) -> dict[str, Any]:
     return {"current": current, "labels": {NOW: ["AWSCURRENT"], OLD: ["AWSPREVIOUS"], **more}, "was": current}
 
 
@@ -359,7 +359,7 @@ def test_every_write_is_on_the_revision_that_was_read() -> None:
         )
         scripted(aws, configuration(State="Pending"), configuration())
         wanted = {"Name": "live", "FunctionVersion": "9", "RevisionId": "a1"}
-        routing = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
+        routing: dict[str, Any] = {"RoutingConfig": {"AdditionalVersionWeights": {}}}
         aws.add_response("update_alias", {"RevisionId": "a2"}, {**CONFIGURATION, **wanted, **routing})
         assert ReloadFunction().apply(RELOAD, change)["published"] == "9"
 

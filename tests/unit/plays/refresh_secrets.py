@@ -25,7 +25,7 @@ def roll_back_secret(stage: Stage, number: int) -> Play:
 
     def look() -> str:
         labels = aws.describe_secret(SecretId=name)["VersionIdsToStages"]
-        return next(version for version, own in labels.items() if "AWSCURRENT" in own)
+        return next(str(version) for version, own in labels.items() if "AWSCURRENT" in own)
 
     effects = ("secretsmanager.update_secret_version_stage",)
     more = {**stage.by_an_alarm, "origin": "ladder"}
