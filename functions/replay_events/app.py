@@ -14,7 +14,8 @@ to know; the event's own `id` is a new one in a replay.
 The name of the replay is made of the action_id, so a repeated StartReplay is refused by AWS and not a second replay.
 Without FilterArns every rule of the bus would get the events; EventSourceArn is the archive and not the bus, and the
 destination can only be the bus that feeds the archive (API reference, StartReplay). COMPLETED means sent, not
-processed.
+processed. Until then the outcome is in_progress: AWS goes on by itself, and the same request with `mode: resume` tells
+how far it is.
 
 Never: replays to all rules, starts one replay twice, enables a rule, or takes back what was delivered.
 """
