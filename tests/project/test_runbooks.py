@@ -2,14 +2,17 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import pytest
+from selfheal import procedures
 from selfheal.catalogue import ACTIONS
 from selfheal.checks import CHECKS, read_checks
 from selfheal.errors import Refused
+from selfheal.request import read_request
 from selfheal.runbook import Runbooks, load
 from selfheal.target import KINDS
 from selfheal.words import Stage
@@ -191,6 +194,27 @@ def test_every_shipped_check_is_one_that_the_runner_knows(runbooks: Runbooks) ->
                 assert len(read_checks(checks)) > 0
             except Refused as refused:
                 pytest.fail(f"{runbook.file}: {refused}")
+
+
+def test_every_command_of_a_shipped_procedure_asks_for_what_its_function_takes(runbooks: Runbooks) -> None:
+    asked = 0
+    for runbook in runbooks.runbooks:
+        for procedure in runbook.procedures:
+            for ask in (step["ask"] for step in procedure["steps"] if "ask" in step):
+                words = shlex.split(procedures.command(ask, "selfheal"))
+                request = read_request(json.loads(words[-1]), (ask["event"]["action"],), "test")
+                folder = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in words[3])
+                assert request.entry.function == folder.strip("_")
+                asked += 1
+    assert asked > 10
+
+
+def test_the_event_files_of_people_name_what_is_there(runbooks: Runbooks) -> None:
+    asked = json.loads((ROOT / "events" / "procedure.json").read_text(encoding="utf-8"))
+    deployed = json.loads((ROOT / "events" / "deployment.json").read_text(encoding="utf-8"))
+
+    assert procedures.answer(asked, runbooks, "selfheal")["decision"] == "told"
+    assert runbooks.system(deployed["deployment"]["system"]) is not None
 
 
 def test_what_a_runbook_switches_off_it_offers_to_switch_on_again(runbooks: Runbooks) -> None:
