@@ -16,7 +16,7 @@ from selfheal.errors import LedgerUnavailable
 from selfheal.incident import Phase, Status
 from selfheal.ledger import Ledger
 from selfheal.refusal import Refusal
-from selfheal.request import MAX_HOPS, read_request, refused
+from selfheal.request import MAX_HOPS, read_request, refused, result_of
 from selfheal.words import Outcome, ResponseMode
 
 from functions.respond import app
@@ -398,7 +398,7 @@ def test_news_are_sent_again_when_the_bus_was_down(scene: Scene) -> None:
     assert list(scene.ledger.query("OUTBOX")) == []
 
 
-CALLS = 20
+CALLS = 21
 
 
 def _story(scene: Scene) -> None:
@@ -508,6 +508,23 @@ def test_an_answer_says_when_what_held_it_back_is_over(function: Any, scene: Sce
     function({"source": "selfheal", "detail-type": "Action Outcome", "detail": {**request, **said}})
 
     assert scene.incident.steps[0].retry_at == until
+
+
+@pytest.mark.parametrize("by_the_clock", [False, True])
+def test_where_the_evidence_lies_reaches_the_incident(function: Any, scene: Scene, by_the_clock: bool) -> None:
+    """By the outcome's event, and by the record when the event got lost."""
+    scene.takes(alarm())
+    request = read_request(scene.requests[0], ("halt_trading",), "id")
+    said = result_of(request, Outcome.ACTED, evidence={"captured": "s3://archive/evidence/one.json"})
+    if by_the_clock:
+        met = record.claim(scene.seen, request, scene.at, 120)
+        record.finish(scene.seen, request, met.run_id, said, scene.at)
+        scene.shows("ALARM", RED_AT.timestamp())
+        scene.tick(61)
+    else:
+        function({"source": "selfheal", "detail-type": "Action Outcome", "detail": said.as_event()})
+
+    assert scene.incident.steps[0].captured == "s3://archive/evidence/one.json"
 
 
 def test_the_clock_reads_in_the_record_when_what_held_it_back_is_over(scene: Scene) -> None:
