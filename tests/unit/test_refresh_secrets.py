@@ -55,7 +55,7 @@ def labels(aws: Any) -> dict[str, list[str]]:
     return dict(aws.describe_secret(SecretId=NAME)["VersionIdsToStages"])
 
 
-def seen(current: str | None = NOW, **more: Any) -> dict[str, Any]:
+def seen(current: str | None = NOW, more: Mapping[str, Any] = {}) -> dict[str, Any]:
     return {"current": current, "labels": {NOW: ["AWSCURRENT"], OLD: ["AWSPREVIOUS"], **more}, "was": current}
 
 
@@ -111,8 +111,8 @@ def test_a_named_version_is_taken(secrets: Any) -> None:
     [
         ({**seen(), "labels": {NOW: ["AWSCURRENT"]}}, {}, Refusal.NO_EARLIER_VERSION),
         ({**seen(None), "labels": {}}, {}, Refusal.NO_EARLIER_VERSION),
-        (seen(**{NEXT: ["AWSPENDING"]}), {}, Refusal.ROTATION_IN_PROGRESS),
-        (seen(**{NEXT: ["AWSPENDING"]}), {"to_version": OLD}, Refusal.ROTATION_IN_PROGRESS),
+        (seen(more={NEXT: ["AWSPENDING"]}), {}, Refusal.ROTATION_IN_PROGRESS),
+        (seen(more={NEXT: ["AWSPENDING"]}), {"to_version": OLD}, Refusal.ROTATION_IN_PROGRESS),
         (seen(), {"to_version": NEXT}, Refusal.VERSION_UNFIT),
     ],
 )
