@@ -429,6 +429,10 @@ MISTAKES = {
         HEAD + RESPONSE + "    remediate: [" + HERE + "{stop_deployment: live}]\n",
         "`stop_deployment` needs to know the deployment; add `code_deploy` to the target",
     ),
+    "limit without a number": (
+        HEAD + RESPONSE + "    contain: [" + HERE + "{limit_api: {rest_api: a, stage: prod}, burst: 5}]\n",
+        "`limit_api` needs `rate`",
+    ),
     "replay to nowhere": (
         HEAD + RESPONSE + "    recover: [" + HERE + "{replay_dlq: quiet}]\n",
         "`replay_dlq` needs to know where to; add `replay_to: {function: …, alias: …}` to the target",

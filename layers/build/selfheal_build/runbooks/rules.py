@@ -155,6 +155,9 @@ def _steps_have_what_they_need(runbook: RunbookPart) -> Findings:
     for path, step in _all_steps(runbook):
         fields = fields_of(step.target, runbook) or {}
         name = step.entry.name
+        missing = [one for one, option in step.entry.options.items() if option.is_needed and one not in step.options()]
+        if path[0] == "responses" and missing:  # what a procedure leaves open, a person fills in
+            yield Finding(path, f"`{name}` needs {' and '.join(f'`{one}`' for one in missing)}")
         if name == "replay_dlq" and "queue" in fields and "replay_to" not in fields:
             yield Finding(
                 path, "`replay_dlq` needs to know where to; add `replay_to: {function: …, alias: …}` to the target"

@@ -14,6 +14,11 @@ class Option:
     default: object = None
     help: str = ""
 
+    @property
+    def is_needed(self) -> bool:
+        """Without it the action always refuses; its help ends by saying so."""
+        return self.help.endswith("; needed")
+
 
 @dataclass(frozen=True)
 class Entry:
