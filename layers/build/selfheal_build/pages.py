@@ -38,7 +38,15 @@ EVERY_ACTION = {
 }
 """Whose refusals any action can give: the files (or folders of files) of the package that name them."""
 NOBODY = "nothing at present"
-RESPOND = ("respond.py", "alarm.py", "alarm_shapes.py", "runbook.py")
+RESPOND = (
+    "respond.py",
+    "alarm.py",
+    "alarm_shapes.py",
+    "runbook.py",
+    "rollouts.py",
+    "preconditions.py",
+    "deployments.py",
+)
 
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "parameter": {"parameter": "/shop/enabled"},
