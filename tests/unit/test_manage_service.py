@@ -201,6 +201,15 @@ def test_a_restart_that_ecs_takes_back_does_not_hold_and_says_why_tasks_stopped(
     assert "started_before" in RestartService().apply(RESTART, change), "and is not tried once more"
 
 
+def test_what_was_taken_back_before_does_not_count_against_a_restart(shop: EcsAccount) -> None:
+    deployed(shop, 1)
+    bad = shop.register("web")
+    shop.broken.add(bad)
+    deploy(shop, bad)
+    shop.clock.advance(60)
+    carried_out(shop, RestartService(), RESTART)
+
+
 def test_reasons_that_cannot_be_read_do_not_hide_the_failure(shop: EcsAccount, wire: Wire) -> None:
     (definition,) = deployed(shop, 1)
     shop.broken.add(definition)
