@@ -43,6 +43,13 @@ def request(step: Step, action_id: str, system: str, reason: str) -> dict[str, A
     }
 
 
+def sweep_request(system: str, sweep: str, action_id: str, reason: str, *, must_pass: bool) -> dict[str, Any]:
+    """The event of a sweep. With `must_pass` the action fails when a check does."""
+    options = {"sweep": sweep, **({"must_pass": True} if must_pass else {})}
+    step = Step("check_health", "", {"system": system}, 0, approval=False, options=options)
+    return request(step, action_id, system, reason)
+
+
 def go_on(ledger: Ledger, event: Mapping[str, Any], start: Start, now: float) -> Answer | None:
     """Send a request unless somebody works on it; its answer once there is one. Raises LedgerUnavailable."""
     found = record.find(ledger, event["action_id"])

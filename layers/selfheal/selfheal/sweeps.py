@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from selfheal import by_clock
 from selfheal import ledger as table
 from selfheal.calendar import latest
-from selfheal.errors import SelfhealError
 from selfheal.ledger import Ledger, Lost
 from selfheal.observability import logger
 from selfheal.runbook import Runbook, Runbooks, Sweep
-from selfheal.words import Mode, Origin
 
 
 def start_due(ledger: Ledger, runbooks: Runbooks, start: Callable[[dict[str, Any]], None], now: float) -> list[str]:
@@ -36,22 +35,9 @@ def start_due(ledger: Ledger, runbooks: Runbooks, start: Callable[[dict[str, Any
 
 
 def _start(runbook: Runbook, sweep: Sweep, moment: float, start: Callable[[dict[str, Any]], None]) -> bool:
-    event = {
-        "action": "check_health",
-        "action_id": f"sweep.{runbook.system}.{sweep.name}.{moment:.0f}",
-        "target": {"system": runbook.system},
-        "options": {"sweep": sweep.name},
-        "mode": Mode.ACT.value,
-        "origin": Origin.SWEEP.value,
-        "system": runbook.system,
-        "reason": sweep.name,
-    }
-    try:
-        start(event)
-    except SelfhealError as error:
-        logger.error("sweep not started; the next tick tries again", sweep=sweep.name, cause=str(error))
-        return False
-    return True
+    action_id = f"sweep.{runbook.system}.{sweep.name}.{moment:.0f}"
+    event = by_clock.sweep_request(runbook.system, sweep.name, action_id, sweep.name, must_pass=False)
+    return by_clock.send(event, start)
 
 
 def _record(ledger: Ledger, name: str, until: float) -> None:

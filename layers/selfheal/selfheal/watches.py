@@ -18,7 +18,7 @@ from selfheal.errors import SelfhealError
 from selfheal.ledger import Item, Ledger, Lost, Write
 from selfheal.observability import logger
 from selfheal.rounds import Done
-from selfheal.runbook import Runbook, Runbooks, Step, Watch, fits
+from selfheal.runbook import Runbook, Runbooks, Watch, fits
 from selfheal.target import read_target
 from selfheal.words import Mode, Outcome
 
@@ -116,11 +116,13 @@ def _look(tools: Tools, item: Item, now: float) -> bool:
 def _request(item: Item, number: int) -> dict[str, Any]:
     doc = item["doc"]
     digest = sha256(item["sk"].encode()).hexdigest()[:16]
-    target = {"system": doc["system"]}
-    options = {"sweep": doc["sweep"], "must_pass": True}
-    step = Step("check_health", "", target, 0, approval=False, options=options)
-    reason = f"watch after a deployment: {doc['name']}"
-    return by_clock.request(step, f"watch.{doc['system']}.{digest}.{number}", doc["system"], reason)
+    return by_clock.sweep_request(
+        doc["system"],
+        doc["sweep"],
+        f"watch.{doc['system']}.{digest}.{number}",
+        f"watch after a deployment: {doc['name']}",
+        must_pass=True,
+    )
 
 
 def _with_serving(tools: Tools, runbook: Runbook, item: Item) -> dict[str, Any]:
@@ -187,22 +189,25 @@ def _proven(tools: Tools, doc: Mapping[str, Any]) -> tuple[list[dict[str, str]],
 def _serving(tools: Tools, runbook: Runbook, names: list[str]) -> dict[str, dict[str, str]]:
     """The version of each alias among these targets, empty where it can't be told."""
     found: dict[str, dict[str, str]] = {}
+    down = False
     for name in names:
         fields = runbook.targets.get(name, {})
         if not {"function", "alias"} <= set(fields) or len(found) == MAX_READ:
             continue
-        found[name] = {"key": read_target(fields, ALIAS).key, "version": _version(tools, fields, runbook.system)}
+        version = None if down else _version(tools, fields, runbook.system)
+        down = version is None  # each that does not answer would be waited for
+        found[name] = {"key": read_target(fields, ALIAS).key, "version": version or ""}
     return found
 
 
-def _version(tools: Tools, fields: Mapping[str, Any], system: str) -> str:
-    """What the rollback would start from: asked of the one function that may read aliases."""
+def _version(tools: Tools, fields: Mapping[str, Any], system: str) -> str | None:
+    """What the rollback would start from: asked of the one function that may read aliases. None: it did not answer."""
     event = {"action": versions.ROLLS_BACK, "target": dict(fields), "system": system, "mode": Mode.PLAN.value}
     try:
         plan = tools.plan(event)
     except SelfhealError as error:
         logger.warning("version not read", target=dict(fields), cause=str(error))
-        return ""
+        return None
     return versions.serving(plan.get("before") or (plan.get("evidence") or {}).get("serving"))
 
 

@@ -30,7 +30,7 @@ from selfheal.replay.past import Client, Past
 from selfheal.replay.rehearsal import Done, as_planned, rehearsed
 from selfheal.request import Request, Result, read_request
 from selfheal.respond import Respond
-from selfheal.runbook import Runbooks
+from selfheal.runbook import Runbook, Runbooks
 from selfheal.step_outcome import Finished
 from selfheal.words import Direction, Mode, Outcome, ResponseMode, Verdict
 
@@ -136,7 +136,7 @@ class _Replay:
         self._ids: dict[str, None] = {}
         self._done = Done()
         self._ledger = Ledger("replay", client("dynamodb"))
-        runbooks = Runbooks(tuple(replace(one, sweeps=()) for one in plan.runbooks.runbooks))
+        runbooks = Runbooks(tuple(map(_answering, plan.runbooks.runbooks)))
         self._respond = Respond(self._ledger, runbooks, self._start, time.now)
         self._world = World(
             ledger=self._ledger,
@@ -277,3 +277,9 @@ def _why(result: Result) -> str:
     """The detail, and the guards that were passed over because the past does not tell."""
     unread = result.evidence.get("guards_not_read", ())
     return f"{result.detail} (not read: {'; '.join(unread)})" if unread else result.detail
+
+
+def _answering(runbook: Runbook) -> Runbook:
+    """What it answers alarms with, and not what it does by the calendar."""
+    windows = tuple(replace(window, notice_s=0, before=()) for window in runbook.maintenance)
+    return replace(runbook, sweeps=(), maintenance=windows)
