@@ -182,7 +182,7 @@ def test_two_ticks_at_once_end_it_once(watching: Watching) -> None:
     tools = Tools(watching.scene.ledger, watching.books, watching.scene.respond.start, watching.plan)
     for _ in range(2):  # both have read the same item
         assert watches._look(tools, read[0], watching.scene.at)
-    watching.tick()
+        watching.tick()
 
     assert len(watching.told("watched")) == 1
 
