@@ -3,12 +3,13 @@
 Stock ministack 1.5.33 authorises GetAlias, UpdateAlias and DeleteAlias as ``lambda:ListAliases``, the reads of a
 function's concurrency as ``PutFunctionConcurrency``, and forgets a call's ``Qualifier``; takes a log group without
 the stream part, a rule of the default bus as ``rule/default/NAME``, any ECS service or task as its cluster, every
-schedule as one of the group ``default``; wants a permission of its own for each batch call of SQS; does not ask for
-``iam:PassRole``, the other permissions of a move task, nor a replay's bus and archive; and never sees
-``cloudwatch:namespace``.
+schedule as one of the group ``default``, a snapshot of RDS as anything; wants a permission of its own for each batch
+call of SQS; does not ask for ``iam:PassRole``, the other permissions of a move task, nor a replay's bus and archive;
+and never sees ``cloudwatch:namespace``.
 
 AWS: https://docs.aws.amazon.com/service-authorization/latest/reference (list_awslambda, list_amazoncloudwatchlogs,
-list_amazoneventbridge, list_amazonelasticcontainerservice, list_amazoneventbridgescheduler, list_amazoncloudwatch);
+list_amazoneventbridge, list_amazonelasticcontainerservice, list_amazoneventbridgescheduler, list_amazoncloudwatch,
+list_amazonrds);
 …/lambda/latest/dg/lambda-api-permissions-ref.html (a qualified call needs the qualified ARN);
 …/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html and its siblings
 (batch calls); …/scheduler/latest/UserGuide/setting-up.html (PassRole);
@@ -21,7 +22,7 @@ import contextvars
 import json
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from ministack.core import iam_actions, iam_evaluator
 
@@ -81,6 +82,7 @@ def _resource(service: str, method: str, path: str, *rest: Any) -> str:
         "logs": _logs,
         "events": _events,
         "ecs": _ecs,
+        "rds": _rds,
         "scheduler": _scheduler,
         "sqs": _sqs,
     }.get(service)
@@ -88,7 +90,8 @@ def _resource(service: str, method: str, path: str, *rest: Any) -> str:
         return stock
     headers, body, query, region, account = rest
     operation = (_action(service, method, path, headers, body, query) or "").partition(":")[2]
-    return finder(Call(operation, _json(body), path, query, f"{region}:{account}", stock))
+    data = _json(body) or {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+    return finder(Call(operation, data, path, query, f"{region}:{account}", stock))
 
 
 def _lambda(call: Call) -> str:
@@ -247,6 +250,14 @@ def _json(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _rds(call: Call) -> str:
+    """A snapshot that is named is asked about by its own name, not by that of its database."""
+    for member, kind in (("DBSnapshotIdentifier", "snapshot"), ("DBClusterSnapshotIdentifier", "cluster-snapshot")):
+        if call.operation.startswith("Describe") and call.data.get(member):
+            return f"arn:aws:rds:{call.scope}:{kind}:{call.data[member]}"
+    return call.stock
 
 
 def _first(query: dict[str, Any], name: str) -> str:

@@ -132,6 +132,21 @@ def test_task_of_ecs_is_named_by_itself(account: Account) -> None:
     refused(other.describe_tasks, DENIED, **where)
 
 
+def test_snapshot_of_a_database_is_named_by_itself(account: Account) -> None:
+    rds, name = account.client("rds"), account.name("db").lower()
+    rds.create_db_instance(
+        DBInstanceIdentifier=name, Engine="postgres", DBInstanceClass="db.t4g.medium", AllocatedStorage=20,
+        MasterUsername="shop", MasterUserPassword="not-a-secret",
+    )  # fmt: skip
+    rds.create_db_snapshot(DBSnapshotIdentifier=f"auto-{name}", DBInstanceIdentifier=name)
+
+    reader = acting(account, "rds", "rds:DescribeDBSnapshots", f"arn:aws:rds:{SCOPE}:snapshot:auto-*")
+
+    assert reader.describe_db_snapshots(DBSnapshotIdentifier=f"auto-{name}")["DBSnapshots"]
+    other = acting(account, "rds", "rds:DescribeDBSnapshots", f"arn:aws:rds:{SCOPE}:snapshot:other-*")
+    refused(other.describe_db_snapshots, "AccessDenied", DBSnapshotIdentifier=f"auto-{name}")
+
+
 def test_schedule_is_named_with_its_group_and_its_role_must_be_passed(account: Account) -> None:
     client, group, name = account.client("scheduler"), account.name("group"), account.name("schedule")
     client.create_schedule_group(Name=group)

@@ -89,6 +89,7 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
         test_iam_requests.test_qualified_call_needs_the_qualified_arn,
         test_iam_requests.test_log_group_is_named_with_its_streams,
         test_iam_requests.test_service_of_ecs_is_named_with_its_cluster,
+        test_iam_requests.test_snapshot_of_a_database_is_named_by_itself,
         test_iam_requests.test_schedule_is_named_with_its_group_and_its_role_must_be_passed,
         test_iam_requests.test_metrics_may_be_confined_to_a_namespace,
         test_iam_requests.test_replay_needs_its_bus_its_archive_and_itself,

@@ -214,9 +214,7 @@ def _checks_read(runbook: RunbookPart) -> Findings:
         texts = [
             text for value in written[check.kind].values() for text in (value if isinstance(value, list) else [value])
         ]
-        bad = next(
-            (found for text in texts if isinstance(text, str) and (found := placeholders(text, home=True))), ""
-        )
+        bad = next((found for text in texts if isinstance(text, str) and (found := placeholders(text, home=True))), "")
         if bad:
             yield Finding(at, f"a sweep has no alarm to take names from: {bad}" if "alarm." in bad else bad)
 

@@ -105,9 +105,9 @@ def _cron(value: Any) -> str:
 def placeholders(text: str, *, alarm: bool = False, home: bool = False) -> str:
     """What is wrong with the `{…}` in a text, or nothing. `alarm`: `{alarm.Dimension}` is allowed here; `home`: so are
     the parts of an ARN that only the deployed stack knows."""
-    parts = HOME_PARTS if home else ()
-    *first, last = ["stage", *(["alarm.DimensionName"] if alarm else []), *parts]
-    allowed = " and ".join(([", ".join(f"`{{{name}}}`" for name in first)] if first else []) + [f"`{{{last}}}`"])
+    parts: list[str] = list(HOME_PARTS) if home else []
+    names = [f"`{{{name}}}`" for name in ("stage", *(["alarm.DimensionName"] if alarm else []), *parts)]
+    allowed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
     for name in _PLACEHOLDER.findall(text):
         if name not in {"stage", *parts} and not (alarm and _FROM_ALARM.fullmatch(name)):
             return f"`{{{name}}}` is not filled in here; allowed: {allowed}"
