@@ -149,12 +149,14 @@ class ScaleService(SetCapacity):
 
 
 class StopService(SetCapacity):
-    """No task, and nothing that starts one. Risky where requests arrive (they are lost), else safe."""
+    """No task, and nothing that starts one. Risky where requests arrive (they are lost), else safe.
+
+    ECS tells of stopped tasks and their reasons for an hour, so that an emergency stop waits for no evidence.
+    """
 
     name = "stop_service"
     writes = ("desired", "min", "max", "suspended")
     captures = True
-    destroys = True
 
     def decide(self, state: State, request: Request) -> Decision:
         """Limits 0 and 0, everything suspended, desired count 0."""

@@ -137,7 +137,9 @@ def test_errors_of_ecs_are_translated(shop: EcsAccount, wire: Wire, code: str, e
 def test_what_replaces_or_ends_tasks_has_its_evidence_captured_first() -> None:
     for action in (RestartService, RollBackService, StopService):
         assert action.captures
-        assert action.destroys
+    assert RestartService.destroys
+    assert RollBackService.destroys
+    assert not StopService.destroys, "an emergency stop waits for nothing"
 
 
 def test_the_event_file_is_a_request_that_plans(shop: EcsAccount) -> None:
@@ -910,7 +912,17 @@ def test_a_rollback_that_ecs_took_back_while_nobody_looked_is_not_made_again(on_
     assert play.look() == "2"
 
 
-@pytest.mark.parametrize("name", ["restart_service", "roll_back_service", "stop_service"])
+def test_an_emergency_stop_waits_for_no_evidence(on_stage: Stage) -> None:
+    play = on_stage.play("stop_service")
+    on_stage.wire.again(names=(CAPTURE,), error=denied)
+
+    result = on_stage.run(play)
+
+    assert result is not None
+    assert (result["outcome"], play.look()) == ("acted", play.done)
+
+
+@pytest.mark.parametrize("name", ["restart_service", "roll_back_service"])
 def test_without_its_evidence_nothing_is_replaced(on_stage: Stage, name: str) -> None:
     play = on_stage.play(name)
     on_stage.wire.again(names=(CAPTURE,), error=denied)
