@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selfheal import ladder, message, outbox, procedures
+from selfheal import message, outbox, procedures
 from selfheal.catalogue import ACTIONS
 from selfheal.incident import Incident, read_incident
 from selfheal.ledger import Ledger
@@ -22,7 +22,8 @@ from selfheal_build.runbooks import compile_folder
 from selfheal_build.runbooks.__main__ import main
 
 from tests.unit.aws import event
-from tests.unit.responding import Scene, alarm, response, runbooks
+from tests.unit.incidents import Story, incident
+from tests.unit.responding import Scene, alarm
 from tests.unit.test_message import update
 
 RUNBOOK = """\
@@ -181,14 +182,16 @@ class TestInTheMessage:
 
 @pytest.mark.parametrize("severity", ["P3", "P4"])
 def test_the_least_severe_escalates_at_its_time_as_well(severity: str) -> None:
-    one = response(severity=severity, escalate_after_s=7200, remediate=())
-    runbook = runbooks(one).runbooks[0]
-    opened = open_incident(Match(runbook, one), alarm(), 1_800_000_000.0)
-    opened = replace(opened, steps=())
+    one = replace(incident(), severity=severity, escalate_after_s=7200)
+    story = Story(replace(one, steps=tuple(replace(step, settle_s=9000) for step in one.steps)))
+    story.go()
+    story.answer("halt_trading")
+    story.answer("roll_back_alias")
 
-    told = ladder.advance(opened, 1_800_000_000.0 + 7200)
-
-    assert [item["what"] for item in told.news][-1] == "escalated" or told.incident.escalated_at
+    story.later(7199)
+    assert story.told("escalated") == []
+    story.later(1)
+    assert story.told("escalated") == ["not green within 7200 s"]
 
 
 def test_a_response_without_procedures_says_none(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -260,6 +260,15 @@ MISTAKES = {
         HEAD + CHECKED + RESPONSE + "    recover: [{check_health: {system: shop}, sweep: " + HERE + "evening}]\n",
         "unknown sweep `evening`; known: `daily`",
     ),
+    "resuming after a sweep that is none": (
+        HEAD
+        + CHECKED
+        + RESPONSE
+        + "    recover: [{resume_trading: flag, approval: required, after_sweep: "
+        + HERE
+        + "evening}]\n",
+        "unknown sweep `evening`; known: `daily`",
+    ),
     "look with checks of its own": (
         HEAD + CHECKED + RESPONSE + "    recover: [{check_health: {system: shop}, " + HERE + "checks: []}]\n",
         "unknown key `checks`",

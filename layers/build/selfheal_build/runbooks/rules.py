@@ -274,10 +274,11 @@ def _looks_are_at_the_runbooks_own(runbook: RunbookPart) -> Findings:
         if "system" in fields and fields["system"] != runbook.system:
             message = f"`{fields['system']}` is not this runbook's system; write `{runbook.system}`"
             yield Finding((*path, step.entry.name, "system"), message)
-        sweep = step.options().get("sweep")
-        if sweep is not None and sweep not in sweeps:
-            yield Finding((*path, "sweep"), f"unknown sweep `{sweep}`; {nearest(sweep, sweeps)}")
-        if step.entry.name == "check_health" and sweep is None and not runbook.checks:
+        given = step.options()
+        for option in ("sweep", "after_sweep"):
+            if option in given and given[option] not in sweeps:
+                yield Finding((*path, option), f"unknown sweep `{given[option]}`; {nearest(given[option], sweeps)}")
+        if step.entry.name == "check_health" and "sweep" not in given and not runbook.checks:
             yield Finding(path, "this looks at nothing; name a `sweep`, or give the runbook `checks`")
 
 
