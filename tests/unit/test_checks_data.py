@@ -306,10 +306,44 @@ def group_pair(name: str) -> list[dict[str, str]]:
 def test_a_security_group(rules: list[Any], source: dict[str, str], marks: list[str]) -> None:
     with script("ec2") as aws:
         aws.add_response(
-            "describe_security_groups", {"SecurityGroups": [{"IpPermissions": rules}]}, {"GroupIds": ["sg-db"]}
+            "describe_security_groups",
+            {"SecurityGroups": [{"GroupId": "sg-db", "IpPermissions": rules}]},
+            {"GroupIds": ["sg-db"]},
         )
 
         assert told({"security_group": {"group": "sg-db", "port": 5432, **source}}) == marks
+
+
+def test_a_security_group_may_be_told_by_its_name() -> None:
+    with script("ec2") as aws:
+        for name, group_id in (("redis", "sg-1"), ("functions", "sg-2")):
+            rules = [rule(UserIdGroupPairs=group_pair("sg-2"))] if name == "redis" else []
+            aws.add_response(
+                "describe_security_groups",
+                {"SecurityGroups": [{"GroupId": group_id, "IpPermissions": rules}]},
+                {"Filters": [{"Name": "group-name", "Values": [name]}]},
+            )
+
+        assert told({"security_group": {"group": "redis", "port": 5432, "from_group": "functions"}}) == ["pass"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "mark", "words"),
+    [
+        ([[]], "fail", "it does not exist"),
+        ([["sg-1"], []], "fail", "there is no security group functions"),
+        ([["sg-1", "sg-9"]], "unknown", "sg-1, sg-9"),
+    ],
+)
+def test_a_name_of_no_security_group_or_of_several_is_told(answers: list[list[str]], mark: str, words: str) -> None:
+    with script("ec2") as aws:
+        for ids in answers:
+            groups = [{"GroupId": one, "IpPermissions": []} for one in ids]
+            aws.add_response("describe_security_groups", {"SecurityGroups": groups})
+
+        seen = the_only({"security_group": {"group": "redis", "port": 5432, "from_group": "functions"}})
+
+        assert (seen.verdict.value, words in seen.seen) == (mark, True), seen
 
 
 @pytest.mark.parametrize(("code", "mark"), [("InvalidGroup.NotFound", "fail"), ("UnauthorizedOperation", "unknown")])

@@ -10,6 +10,7 @@ from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.finding import Finding, Mark, Problem, findings
 from selfheal.checks.kind import Check, CheckKind, Field, named
 from selfheal.clients import client
+from selfheal.errors import NotApplied, TargetNotFound
 
 Network = IPv4Network | IPv6Network
 
@@ -33,10 +34,10 @@ KIND = CheckKind(
     "security_group",
     "a security group lets one group or network in on a port, and not the whole world",
     {
-        "group": named("id of the group in front of the database or cache (sg-…)"),
+        "group": named("the group in front of the database or cache: its id (sg-…), or its name"),
         "port": Field(int, required=True, help="port that must be open"),
         "protocol": Field(str, "tcp", one_of=("tcp", "udp")),
-        "from_group": Field(str, help="id of the group that must get in, such as a function's"),
+        "from_group": Field(str, help="the group that must get in, such as a function's: its id, or its name"),
         "from_cidr": Field(str, help="network that must get in"),
     },
     either=("from_group", "from_cidr"),
@@ -46,18 +47,41 @@ KIND = CheckKind(
 SERVICES = ("ec2",)
 PERMISSIONS = ("ec2:DescribeSecurityGroups",)
 
+ID = "sg-"
 NUMBERS = {"tcp": "6", "udp": "17"}
 
 
 def look(check: Check) -> list[Finding]:
-    """DescribeSecurityGroups."""
-    try:
-        (group,) = client("ec2").describe_security_groups(GroupIds=[check["group"]])["SecurityGroups"]
-    except AwsError as error:
-        translate(error, f"security group {check['group']}")
+    """DescribeSecurityGroups; once more where the group that must get in is told by its name."""
+    group = _group(check["group"])
+    source = check["from_group"]
+    if source and not source.startswith(ID):
+        try:
+            source = _group(source)["GroupId"]
+        except TargetNotFound as error:
+            advice = "correct the name in the check, or deploy it"
+            return findings(check, [Problem(str(error), f"{source} gets in", advice)], "")
     rules = [rule for rule in group["IpPermissions"] if _is_for(rule, check)]
-    problems = [*_world(check, rules), *_way_in(check, rules)]
+    problems = [*_world(check, rules), *_way_in(check, group, rules, source)]
     return findings(check, problems, f"{_who(check)} gets in on {_port(check)}")
+
+
+def _group(name: str) -> Mapping[str, Any]:
+    """The group of this id or name. A name can't begin like an id, and is unique in one VPC only (CreateSecurityGroup,
+    API reference). Raises TargetNotFound, TargetForbidden, Unreadable, NotApplied."""
+    asked: dict[str, Any] = {"GroupIds": [name]}
+    if not name.startswith(ID):
+        asked = {"Filters": [{"Name": "group-name", "Values": [name]}]}
+    try:
+        groups = client("ec2").describe_security_groups(**asked)["SecurityGroups"]
+    except AwsError as error:
+        translate(error, f"security group {name}")
+    if not groups:
+        raise TargetNotFound(f"there is no security group {name}")
+    if len(groups) > 1:
+        ids = ", ".join(sorted(one["GroupId"] for one in groups))
+        raise NotApplied(f"{len(groups)} security groups are called {name} ({ids}): give the id")
+    return groups[0]  # type: ignore[no-any-return]  # botocore is not typed
 
 
 def _is_for(rule: Mapping[str, Any], check: Check) -> bool:
@@ -95,15 +119,17 @@ def _world(check: Check, rules: Sequence[Mapping[str, Any]]) -> list[Problem]:
     ]
 
 
-def _way_in(check: Check, rules: Sequence[Mapping[str, Any]]) -> list[Problem]:
+def _way_in(
+    check: Check, group: Mapping[str, Any], rules: Sequence[Mapping[str, Any]], wanted_group: str | None
+) -> list[Problem]:
     wanted = _network(check["from_cidr"] or "")
     groups = {pair.get("GroupId") for rule in rules for pair in rule.get("UserIdGroupPairs", [])}
-    if check["from_group"] in groups or any(wanted is not None and _covers(one, wanted) for one in _ranges(rules)):
+    if wanted_group in groups or any(wanted is not None and _covers(one, wanted) for one in _ranges(rules)):
         return []
-    source = f"--source-group {check['from_group']}" if check["from_group"] else f"--cidr {check['from_cidr']}"
+    source = f"--source-group {wanted_group}" if wanted_group else f"--cidr {check['from_cidr']}"
     advice = (
         "deploy its template again, or `aws ec2 authorize-security-group-ingress --group-id"
-        f" {check['group']} --protocol {check['protocol']} --port {check['port']} {source}`"
+        f" {group['GroupId']} --protocol {check['protocol']} --port {check['port']} {source}`"
     )
     listed = sorted({one["PrefixListId"] for rule in rules for one in rule.get("PrefixListIds", [])})
     others = [*sorted(filter(None, groups)), *map(str, _ranges(rules)), *listed]
