@@ -24,7 +24,7 @@ from selfheal_build import pages
 from tests.project.conftest import ROOT, actions_of
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")])
-WRITTEN_BY_HAND = [path for path in PAGES if path.name not in {"actions.md", "checks.md"}]
+WRITTEN_BY_HAND = [path for path in PAGES if path.stem not in pages.WHOLE]
 AWS_NAMES = {"AlarmActions", "OKActions", "AutoPublishAlias", "AutoPublishAliasAllProperties", "Environment"}
 """Words in Pascal case that are AWS's and stand in backticks."""
 EXAMPLE_FILES = {"layers/runbooks/my-system.yaml", "my-system.yaml"}
@@ -57,7 +57,7 @@ def _section(text: str, title: str) -> str:
 # -- generated parts ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["docs/actions.md", "docs/checks.md", *pages.PAGES])
+@pytest.mark.parametrize("name", [*(f"docs/{name}.md" for name in pages.WHOLE), *pages.PAGES])
 def test_what_is_generated_is_current(name: str) -> None:
     assert _text(name) == pages.pages()[ROOT / name], "run make docs"
 

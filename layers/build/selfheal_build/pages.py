@@ -1,7 +1,8 @@
 """`python -m selfheal_build.pages {write,check}`: the parts of the documentation that the code itself can tell.
 
-docs/actions.md and docs/checks.md are generated whole; in other pages the text between `<!-- generated: NAME -->` and
-`<!-- /generated -->` is. Run at the root of the repository; exit 1 when `check` finds a page that is not current.
+docs/actions.md, docs/checks.md and docs/systems.md are generated whole; in other pages the text between
+`<!-- generated: NAME -->` and `<!-- /generated -->` is. Run at the root of the repository; exit 1 when `check` finds a
+page that is not current.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from selfheal.words import Direction, Origin
 
 from selfheal_build.checks_page import checks_page
 from selfheal_build.markdown import table
+from selfheal_build.systems_page import systems_page
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = Path("layers/selfheal/selfheal")
@@ -447,6 +449,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "refusals": refusals_table,
 }
 PAGES = ("docs/guards.md", "docs/operations.md")
+WHOLE: Mapping[str, Callable[[], str]] = {"actions": actions_page, "checks": checks_page, "systems": systems_page}
+"""Pages that are generated whole."""
 
 
 def with_parts(text: str) -> str:
@@ -470,7 +474,7 @@ def _listed(refusals: Iterable[Refusal]) -> str:
 
 def pages() -> dict[Path, str]:
     """Every page with a generated part → its text as it should be."""
-    made = {ROOT / "docs/actions.md": actions_page(), ROOT / "docs/checks.md": checks_page()}
+    made = {ROOT / f"docs/{name}.md": page() for name, page in WHOLE.items()}
     for name in PAGES:
         made[ROOT / name] = with_parts((ROOT / name).read_text(encoding="utf-8"))
     return made
