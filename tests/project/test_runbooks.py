@@ -164,8 +164,8 @@ def test_the_shipped_runbooks_share_no_alarm(runbooks: Runbooks) -> None:
     [
         ("the-alchemiser-v2-dev-errors", "the-alchemiser-v2-dev", "trading lambda failing"),
         ("the-alchemiser-v2-prod-errors", "the-alchemiser-v2-prod", "trading lambda failing"),
-        ("the-alchemiser-v2-prod-duration", "the-alchemiser-v2-prod", "trading lambda at its timeout"),
-        ("polymarket-staging-cpu-warning", "polymarket-staging", "warnings"),
+        ("the-alchemiser-v2-prod-duration", "the-alchemiser-v2-prod", "trading lambda failing"),
+        ("polymarket-staging-warning-service-cpu", "polymarket-staging", "warnings"),
         ("crypto-trading-test-api-latency", "crypto-trading-test", "performance degradation"),
         ("algo-trading-prod-dashboard-5xx", "algo-trading-prod", "dashboard not loading"),
         ("the-alchemiser-v2-prod-throttles", "the-alchemiser-v2-prod", "trading lambda throttled"),

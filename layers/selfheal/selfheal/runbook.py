@@ -30,7 +30,7 @@ _FROM_ALARM = re.compile(r"\{alarm\.([^{}]+)\}")
 @dataclass(frozen=True)
 class Step:
     """One step. `target` are its fields, in which `{alarm.Dimension}` may stand; `target_name` is its name in the
-    runbook, empty where it was written out. `settle_s` is 0 outside remediate."""
+    runbook (the sweep's, for checks), empty where it was written out. `settle_s` is 0 outside remediate."""
 
     action: str
     target_name: str

@@ -243,7 +243,7 @@ def _rollout(rollout: RolloutPart, runbook: RunbookPart) -> dict[str, Any]:
 def _step(step: StepPart, runbook: RunbookPart, default_settle_s: int = 0) -> dict[str, Any]:
     return {
         "action": step.entry.name,
-        "target_name": step.target if isinstance(step.target, str) else "",
+        "target_name": step.target if isinstance(step.target, str) else str(step.options().get("sweep", "")),
         "target": rules.fields_of(step.target, runbook),
         "settle_s": default_settle_s if step.settle_s is None else step.settle_s,
         "approval": step.needs_approval,
