@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local import release
 from local.account import Account
 from local.emulator.environments import REPOSITORY
 
@@ -57,26 +56,21 @@ class System:
     def publish_history(self) -> None:
         """Three good releases and a withdrawn one; the template published the first. The alias is on the last good."""
         for number in (2, 3, 4):
-            self._publish(_source(release=f"2026.11.{number - 1}"))
+            self._publish(_source(f"2026.11.{number - 1}"))
         self._point_alias_to(LAST_GOOD)
         self.account.client("lambda").delete_function(FunctionName=FUNCTION, Qualifier=WITHDRAWN)
 
     def publish_faulty(self) -> str:
         """The release that fails, live at once: without a canary. Answers its version."""
-        version = self._publish(_source(release="2026.11.4", defect=_DEFECT))
+        version = self._publish(_source("2026.11.4", _DEFECT))
         self._point_alias_to(version)
         return version
 
     def _publish(self, source: str) -> str:
-        client = self.account.client("lambda")
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content:
-            content.writestr("app.py", source)
-        published = client.update_function_code(FunctionName=FUNCTION, ZipFile=archive.getvalue(), Publish=True)
-        return str(published["Version"])
+        return release.publish(self.account, FUNCTION, "app.py", source)
 
     def _point_alias_to(self, version: str) -> None:
-        self.account.client("lambda").update_alias(FunctionName=FUNCTION, Name=ALIAS, FunctionVersion=version)
+        release.point(self.account, FUNCTION, ALIAS, version)
 
     # -- work ---------------------------------------------------------------------------------------------------
 
@@ -145,10 +139,7 @@ class System:
         return self.account.queue_url(QUEUE)
 
 
-def _source(release: str, defect: tuple[str, str] | None = None) -> str:
+def _source(number: str, defect: tuple[str, str] | None = None) -> str:
     source = (FOLDER / "function" / "app.py").read_text()
-    for old, new in (('RELEASE = "2026.11.0"', f'RELEASE = "{release}"'), *([defect] if defect else [])):
-        if old not in source:
-            raise ValueError(f"the demo's function has no {old} to change")
-        source = source.replace(old, new)
-    return source
+    named = ('RELEASE = "2026.11.0"', f'RELEASE = "{number}"')
+    return release.changed(source, named, *([defect] if defect else []))

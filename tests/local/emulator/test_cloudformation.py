@@ -1,4 +1,4 @@
-"""Contracts of ``cloudformation_lambda`` and ``sam_parameters``; test_sam.py has the real ``sam`` deploy."""
+"""Contracts of the mends ``cloudformation_…`` and ``sam_parameters``; test_sam.py has the real ``sam deploy``."""
 
 from __future__ import annotations
 
@@ -50,6 +50,29 @@ def test_function_is_created_with_its_failure_queue_and_its_concurrency(account:
     client = account.client("lambda")
     assert client.get_function_configuration(FunctionName=name)["DeadLetterConfig"] == {"TargetArn": queue}
     assert client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"] == 0
+
+
+def test_stage_of_an_http_api_has_the_limits_of_its_template(account: Account) -> None:
+    template = {
+        "Resources": {
+            "Api": {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Name": "api", "ProtocolType": "HTTP"}},
+            "Live": {
+                "Type": "AWS::ApiGatewayV2::Stage",
+                "Properties": {
+                    "ApiId": {"Ref": "Api"},
+                    "StageName": "live",
+                    "DefaultRouteSettings": {"ThrottlingRateLimit": "12.5", "ThrottlingBurstLimit": 25},
+                    "RouteSettings": {"GET /slow": {"ThrottlingRateLimit": 1, "DetailedMetricsEnabled": "true"}},
+                },
+            },
+        }
+    }
+
+    api = deploy(account, template)["Api"]
+
+    stage = account.client("apigatewayv2").get_stage(ApiId=api, StageName="live")
+    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": 12.5, "ThrottlingBurstLimit": 25}
+    assert stage["RouteSettings"] == {"GET /slow": {"ThrottlingRateLimit": 1.0, "DetailedMetricsEnabled": True}}
 
 
 def test_parameter_s_value_decides_in_the_transform(account: Account) -> None:

@@ -16,6 +16,7 @@ from tests.local.emulator import (
     test_cloudformation,
     test_codedeploy,
     test_ecs_deployments,
+    test_event_archives,
     test_event_replays,
     test_eventbridge_targets,
     test_iam_requests,
@@ -72,6 +73,7 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
         test_event_replays.test_what_is_over_cannot_be_cancelled,
         test_event_replays.test_ten_at_once_and_no_window_that_ends_before_its_start,
     ),
+    "event_archives": (test_event_archives.test_an_archive_s_own_rule_is_switched_by_its_service_alone,),
     "scheduler": (
         test_scheduler.test_schedule_starts_within_a_second_or_two_in_its_own_time_zone,
         test_scheduler.test_role_without_the_permission_ends_in_the_dead_letter_queue,
@@ -83,6 +85,7 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
     ),
     "lambda_provisioned": (test_lambda_provisioned.test_what_is_provisioned_is_listed_with_its_qualifier,),
     "cloudformation_lambda": (test_cloudformation.test_function_is_created_with_its_failure_queue_and_its_concurrency,),
+    "cloudformation_stages": (test_cloudformation.test_stage_of_an_http_api_has_the_limits_of_its_template,),
     "sam_parameters": (test_cloudformation.test_parameter_s_value_decides_in_the_transform,),
     "iam_requests": (
         test_iam_requests.test_alias_is_read_and_moved_under_its_own_actions,
