@@ -145,6 +145,18 @@ class Emulator:
             "SAM_CLI_CHECK_FOR_UPDATES": "0",
         }
 
+    def archive_made_at(self, name: str, moment: float) -> None:
+        """Move the creation time (epoch seconds) of an event archive: a replay wants one that is older than its lag.
+
+        Raises :class:`EmulatorError` where there is no such archive. See the mend ``event_archives``.
+        """
+        body = json.dumps({"name": name, "made_at": moment}).encode()
+        try:
+            with _DIRECT.open(f"{self.endpoint}/_ministack/events/archives", data=body, timeout=5):
+                pass
+        except urllib.error.HTTPError as error:
+            raise EmulatorError(f"archive {name} was not made older: {error}") from error
+
     def is_alive(self) -> bool:
         if self.process is not None:
             return self.process.poll() is None

@@ -22,6 +22,7 @@ ORDER = (
     "eventbridge_targets",
     "event_replays",
     "event_archives",
+    "event_archives",
     "scheduler",
     "lambda_versions",
     "lambda_provisioned",

@@ -17,6 +17,7 @@ from tests.local.emulator import (
     test_codedeploy,
     test_ecs_deployments,
     test_event_archives,
+    test_event_archives,
     test_event_replays,
     test_eventbridge_targets,
     test_iam_requests,
@@ -73,6 +74,7 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
         test_event_replays.test_what_is_over_cannot_be_cancelled,
         test_event_replays.test_ten_at_once_and_no_window_that_ends_before_its_start,
     ),
+    "event_archives": (test_event_archives.test_an_archive_s_own_rule_is_switched_by_its_service_alone,),
     "event_archives": (test_event_archives.test_an_archive_s_own_rule_is_switched_by_its_service_alone,),
     "scheduler": (
         test_scheduler.test_schedule_starts_within_a_second_or_two_in_its_own_time_zone,
