@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from selfheal import runbook
-from selfheal.action import Change
+from selfheal.action import Action, Change
 from selfheal.alarm import Alarm, read
 from selfheal.catalogue import ACTIONS
 from selfheal.clients import client, client_once, instead
@@ -23,7 +24,7 @@ from selfheal.refusal import Refusal
 from selfheal.replay import asked, history, table
 from selfheal.replay.past import Past
 from selfheal.replay.readonly import WriteInReplay, guarded, is_read, reader
-from selfheal.replay.rehearsal import Done, as_planned, direction_of, rehearsed
+from selfheal.replay.rehearsal import ONLY_USES, Done, as_planned, direction_of, rehearsed
 from selfheal.replay.simulation import Plan, Story, replay
 from selfheal.words import Direction, ResponseMode
 from selfheal_build import pages
@@ -517,3 +518,15 @@ def test_what_is_no_past_is_an_error_of_the_command(capsys: pytest.CaptureFixtur
 
 def test_the_command_knows_the_class_of_every_action() -> None:
     assert {name for name in ACTIONS if command._action(name).name != name} == set()
+
+
+def test_what_a_replay_takes_for_a_mere_use_of_its_target_is_one() -> None:
+    uses = {
+        action.name
+        for function in {entry.function for entry in ACTIONS.values()}
+        for action in vars(importlib.import_module(f"functions.{function}.app")).values()
+        if isinstance(action, type) and issubclass(action, Action) and hasattr(action, "name")
+        if not action.changes_target
+    }
+
+    assert uses == ONLY_USES

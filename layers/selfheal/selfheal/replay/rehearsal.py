@@ -17,6 +17,8 @@ from selfheal.words import Direction, Verdict
 
 READS = frozenset({"capture_evidence", "check_gate", "check_health", "inspect_dlq", "list_sessions"})
 """Actions that only read; a test holds them against the actions' own code."""
+ONLY_USES = frozenset({"capture_evidence", "smoke_test"})
+"""Actions that use their target and leave it as it is (`Action.changes_target`); the same test holds them."""
 
 Holds = Callable[[Request], Verification]
 
@@ -95,7 +97,11 @@ class Rehearsed(Action):
 
 def rehearsed(name: str, real: type[Action] | None, read: Callable[[str], Any], holds: Holds, done: Done) -> Action:
     """The action `name` for one request. Its traits are class attributes, as those of any action."""
-    traits = {"name": name, "reversible": ACTIONS[name].undo is not None if real is None else real.reversible}
+    traits = {
+        "name": name,
+        "reversible": ACTIONS[name].undo is not None if real is None else real.reversible,
+        "changes_target": name not in ONLY_USES if real is None else real.changes_target,
+    }
     kind = type(f"Rehearsed_{name}", (Rehearsed,), traits)
     action: Action = kind(real() if real is not None else None, read, holds, done)
     return action
