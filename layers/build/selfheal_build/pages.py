@@ -28,7 +28,7 @@ from selfheal.words import Direction, Origin
 
 from selfheal_build.checks_page import checks_page
 from selfheal_build.markdown import table
-from selfheal_build.systems_page import systems_page
+from selfheal_build.systems_page import systems_page, systems_table
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = Path("layers/selfheal/selfheal")
@@ -447,8 +447,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "guards": guards_table,
     "directions": directions_table,
     "refusals": refusals_table,
+    "systems": systems_table,
 }
-PAGES = ("docs/guards.md", "docs/operations.md")
+PAGES = ("README.md", "docs/guards.md", "docs/operations.md")
 WHOLE: Mapping[str, Callable[[], str]] = {"actions": actions_page, "checks": checks_page, "systems": systems_page}
 """Pages that are generated whole."""
 

@@ -28,16 +28,41 @@ A procedure is what stays with a person; with its commands filled in: `make proc
 
 def systems_page() -> str:
     """The whole page."""
+    return "\n".join([INTRODUCTION, *(_system(name, runbook) for name, runbook in _runbooks())])
+
+
+def systems_table() -> str:
+    """For the README: each system with its alarms, and what is done about them, all responses together."""
+    rows = []
+    for name, runbook in _runbooks():
+        alarms = [alarm for response in runbook["responses"] for alarm in response["alarms"]]
+        told = ", ".join(f"`{_short(alarm)}`" for alarm in dict.fromkeys(alarms))
+        done = [_actions(runbook, stage) for stage in ("contain", "remediate")]
+        link = f"[{name}](docs/systems.md#{name})"
+        rows.append([f"{link}: `{runbook['system']}`", told, done[0], done[1] or "a person"])
+    return table(["system", "alarms", "at once", "then, until green"], rows)
+
+
+def _runbooks() -> list[tuple[str, Mapping[str, Any]]]:
     read = YAML(typ="safe")
-    runbooks = [(path.name, read.load(path)) for path in sorted(FOLDER.glob("*.yaml"))]
-    return "\n".join([INTRODUCTION, *(_system(name, runbook) for name, runbook in runbooks)])
+    return [(path.stem, read.load(path)) for path in sorted(FOLDER.glob("*.yaml"))]
 
 
-def _system(file: str, runbook: Mapping[str, Any]) -> str:
+def _short(alarm: str) -> str:
+    _, stage, end = alarm.partition("{stage}")
+    return f"…{end}" if stage else alarm
+
+
+def _actions(runbook: Mapping[str, Any], stage: str) -> str:
+    names = [next(iter(step)) for response in runbook["responses"] for step in response.get(stage, ())]
+    return ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+
+
+def _system(name: str, runbook: Mapping[str, Any]) -> str:
     stages = ", ".join(f"`{stage}`" for stage in runbook.get("stages", ()))
     parts = [
-        f"## {file.removesuffix('.yaml')}\n",
-        f"`{runbook['system']}`" + (f", stages {stages}" if stages else "") + f"; in `layers/runbooks/{file}`.\n",
+        f"## {name}\n",
+        f"`{runbook['system']}`" + (f", stages {stages}" if stages else "") + f"; in `layers/runbooks/{name}.yaml`.\n",
         table(
             ["response", "", "alarms", "at once", "until green", "once green"],
             [_response(response) for response in runbook["responses"]],
