@@ -21,6 +21,7 @@ from selfheal.target import KINDS, read_target
 from selfheal.words import Direction, Mode
 from selfheal_build import pages
 
+from local.emulator import mends
 from tests.project.conftest import ROOT, actions_of
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/**/*.md")])
@@ -285,6 +286,12 @@ def test_the_refusals_that_hold_a_step_are_those_of_the_code() -> None:
     assert row
 
     assert set(re.findall(r"`(\w+)`", row[1])) == {refusal.value for refusal in HELD_BACK}
+
+
+def test_every_mend_is_told_with_its_service() -> None:
+    told = _section(_text("docs/decisions/0005-an-emulator-with-mends.md"), "What stands behind the emulator")
+
+    assert [name for name in mends.ORDER if f"`{name}`" not in told] == []
 
 
 def test_nobody_has_a_permission_that_the_docs_say_nobody_has() -> None:
