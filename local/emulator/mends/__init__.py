@@ -22,7 +22,6 @@ ORDER = (
     "eventbridge_targets",
     "event_replays",
     "event_archives",
-    "event_archives",
     "scheduler",
     "lambda_versions",
     "lambda_provisioned",
@@ -37,6 +36,7 @@ ORDER = (
     "ecs_deployments",
     "application_autoscaling",
     "embedded_metrics",
+    "log_filters",
     "sqs_metrics",
 )
 """Applied in this order: a later mend may rely on what an earlier one put in place."""

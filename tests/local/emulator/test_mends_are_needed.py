@@ -17,7 +17,6 @@ from tests.local.emulator import (
     test_codedeploy,
     test_ecs_deployments,
     test_event_archives,
-    test_event_archives,
     test_event_replays,
     test_eventbridge_targets,
     test_iam_requests,
@@ -26,6 +25,7 @@ from tests.local.emulator import (
     test_lambda_provisioned,
     test_lambda_versions,
     test_lambda_workers,
+    test_log_filters,
     test_metrics,
     test_scheduler,
     test_sqs_move_tasks,
@@ -75,7 +75,6 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
         test_event_replays.test_ten_at_once_and_no_window_that_ends_before_its_start,
     ),
     "event_archives": (test_event_archives.test_an_archive_s_own_rule_is_switched_by_its_service_alone,),
-    "event_archives": (test_event_archives.test_an_archive_s_own_rule_is_switched_by_its_service_alone,),
     "scheduler": (
         test_scheduler.test_schedule_starts_within_a_second_or_two_in_its_own_time_zone,
         test_scheduler.test_role_without_the_permission_ends_in_the_dead_letter_queue,
@@ -120,6 +119,11 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
         test_application_autoscaling.test_limits_are_set_under_a_target_s_arn_and_the_namespace,
     ),
     "embedded_metrics": (test_metrics.test_metric_in_a_log_line_turns_its_alarm_red,),
+    "log_filters": (
+        test_log_filters.test_fields_of_json_are_compared,
+        test_log_filters.test_one_of_several_optional_terms_is_enough,
+        test_log_filters.test_terms_are_all_there_in_their_case_and_none_that_must_not_be,
+    ),
     "sqs_metrics": (test_metrics.test_message_in_a_queue_turns_its_alarm_red,),
     "tagged_resources": (test_tagged_resources.test_tagged_resources_are_found_by_type_and_tag,),
 }
