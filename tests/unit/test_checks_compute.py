@@ -156,6 +156,13 @@ def look_at(seen: Mapping[str, Any] | None, tasks: list[dict[str, Any]] | None =
         ({"deployments": [deployment(3, "IN_PROGRESS")]}, {}, "unknown"),
         ({"deployments": [deployment(3, "IN_PROGRESS"), deployment(90, status="ACTIVE")]}, {}, "unknown"),
         ({"deployments": [deployment(3), deployment(90, status="ACTIVE")]}, {}, "unknown"),
+        ({"deployments": [deployment(90), deployment(30, "FAILED", status="INACTIVE")]}, {}, "pass"),
+        ({"deployments": [deployment(3, "IN_PROGRESS", failedTasks=2)]}, {}, "unknown"),
+        (
+            {"desiredCount": 8, "runningCount": 8, "deployments": [deployment(3, "IN_PROGRESS", failedTasks=3)]},
+            {},
+            "unknown",
+        ),
     ],
 )
 def test_a_service_that_does_not_fail_is_one_call(seen: dict[str, Any], fields: dict[str, Any], mark: str) -> None:
@@ -176,6 +183,11 @@ def test_a_service_that_does_not_fail_is_one_call(seen: dict[str, Any], fields: 
             "7 tasks failed: it is stuck",
         ),
         ({"deployments": [deployment(5, "IN_PROGRESS")]}, {"minutes": 4}, "stuck"),
+        (
+            {"deployments": [deployment(3, "IN_PROGRESS", failedTasks=3)]},
+            {},
+            "3 tasks failed: its tasks do not come up",
+        ),
         ({"deployments": [deployment(9, "FAILED", rolloutStateReason="breaker")]}, {}, "breaker"),
     ],
 )
@@ -188,6 +200,15 @@ def test_a_service_that_fails_is_explained(seen: dict[str, Any], fields: dict[st
     assert words in finding.seen
     assert "2 of 2 stopped tasks: it ran out of memory" in finding.seen
     assert "raise the memory" in finding.advice
+
+
+def test_what_the_newest_deployment_replaced_does_not_explain_it() -> None:
+    replaced = {"startedBy": "ecs-svc/0", "stopCode": "UserInitiated", "stoppedReason": "Task stopped by user"}
+    pulled = {"startedBy": "ecs-svc/1", "stoppedReason": "CannotPullContainerError: not found"}
+
+    (finding,) = look_at(service(runningCount=1), [replaced, replaced, pulled])
+
+    assert "1 of 1 stopped tasks: its image can't be pulled" in finding.seen
 
 
 def test_without_a_stopped_task_the_events_of_the_service_tell() -> None:

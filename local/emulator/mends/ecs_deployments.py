@@ -1,17 +1,19 @@
 """Deployments of ECS services that take time, come up or fail, are listed, stopped and taken back.
 
 Stock ministack 1.5.33 without Docker runs a service's tasks at once whatever they are, knows no service deployment and
-no service revision (its lists are empty, StopServiceDeployment is refused), and lets UpdateService do what ECS refuses:
-a task definition that is INACTIVE or missing, one for a service that CodeDeploy or an external controller deploys, a
-desired count for a DAEMON service.
+no service revision (its lists are empty, StopServiceDeployment is refused), counts failed tasks for the circuit breaker
+alone, keeps a deployment that was rolled back ACTIVE for ever, says that a user stopped the tasks that a deployment
+replaced, and lets UpdateService do what ECS refuses: a task definition that is INACTIVE or missing, one for a service
+that CodeDeploy or an external controller deploys, a desired count for a DAEMON service.
 
 AWS (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html, …/API_ServiceDeployment.html,
 …/API_StopServiceDeployment.html; …/developerguide/service-deployment.html, …/stop-service-deployment.html,
 …/deployment-circuit-breaker.html): a deployment is IN_PROGRESS until its tasks run, and the tasks of the one before it
 run so long; the circuit breaker gives it up after so many failures, and with rollback the one before comes back
-(ROLLBACK_IN_PROGRESS, then ROLLBACK_SUCCESSFUL). StopServiceDeployment does the same on request; what is rolling back
-goes on, and what is over is a ConflictException. Each deployment captures a revision: task definition and digests of
-its images.
+(ROLLBACK_IN_PROGRESS, then ROLLBACK_SUCCESSFUL). `failedTasks` are those in a row that did not come up, and 0 once one
+runs; a deployment that has been replaced completely is INACTIVE (…/API_Deployment.html). StopServiceDeployment does
+the same on request; what is rolling back goes on, and what is over is a ConflictException. Each deployment captures a
+revision: task definition and digests of its images.
 
 A model, and how far it goes: rolling updates of the ECS controller. A task runs ECS_TASK_START_SECONDS after it was
 placed, unless a container has FAIL=1 in its environment (it exits with 1) or a tag with `broken` in it (it can't be
@@ -58,6 +60,14 @@ NOT_BY_CODE_DEPLOY = {
 ROLLING_BACK = "ECS deployment rollback in progress."
 """How stock marks the deployment that comes back."""
 DAEMON = "The daemon scheduling strategy does not support a desired count for services. Remove it and try again"
+
+BY_SCHEDULER = {
+    "Deployment capacity limit",
+    "Deployment completed",
+    "Service scaling down",
+    "Task definition updated",
+}
+"""Why stock stops a task of a service by itself."""
 
 _deployments = AccountRegionScopedDict()
 """cluster/service → its service deployments, the oldest first."""
@@ -133,7 +143,15 @@ def _follow(key: str) -> list[ServiceDeployment]:
         for one in known:
             _bring_up_to_date(one, by_id.get(one.rollout), primary, known)
         service["currentServiceDeployment"] = known[-1].arn if known else None
+        _replaced(service, primary)
         return known
+
+
+def _replaced(service: dict[str, Any], primary: dict[str, Any]) -> None:
+    for one in service["deployments"]:
+        failed = one is not primary and one["rolloutState"] == "FAILED"
+        if failed and primary.get("rolloutState") == "COMPLETED" and not one["runningCount"] + one["pendingCount"]:
+            one["status"] = "INACTIVE"
 
 
 def _begun(service: dict[str, Any], rollout: dict[str, Any], known: list[ServiceDeployment]) -> ServiceDeployment:
@@ -229,12 +247,37 @@ def _started(tasks: list[dict[str, Any]], account: str, region: str) -> None:
                 ecs._mark_task_stopped(task["taskArn"], task, reason, code, exit_code=exit_code)
             else:
                 task.update(lastStatus="RUNNING", startedAt=ecs._iso(), _startup_stable=True)
+                _service_and_rollout(task)[1]["failedTasks"] = 0
         cluster = ecs._cluster_name_from_arn(tasks[0]["clusterArn"])
         key = f"{cluster}/{tasks[0]['group'].partition(':')[2]}"
         ecs._refresh_service_state(cluster, tasks[0]["group"])
         ecs._reconcile_service_tasks(cluster, key)  # what was waiting for room
         ecs._complete_service_deployment(cluster, key)
         _follow(key)
+
+
+def _task_failed(task: dict[str, Any], *arguments: Any, **named: Any) -> None:
+    """Counted whether the circuit breaker is on or not; where it is, stock counts."""
+    service, rollout = _service_and_rollout(task)
+    breaker = (service.get("deploymentConfiguration") or {}).get("deploymentCircuitBreaker") or {}
+    if not breaker.get("enable") and rollout.get("rolloutState") == "IN_PROGRESS":
+        rollout["failedTasks"] += 1
+    _stock_task_failed(task, *arguments, **named)
+
+
+def _task_stopped(arn: str, task: dict[str, Any], reason: str, stop_code: str, *arguments: Any, **named: Any) -> Any:
+    """The scheduler's own stops are told as such (developer guide, stopped task error codes)."""
+    if reason in BY_SCHEDULER:
+        reason = f"Scaling activity initiated by (deployment {task.get('startedBy', '')})"
+        stop_code = "ServiceSchedulerInitiated"
+    return _stock_task_stopped(arn, task, reason, stop_code, *arguments, **named)
+
+
+def _service_and_rollout(task: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The service that a task is of, and which of its deployments; both are empty for any other task."""
+    name = task.get("group", "").partition("service:")[2]
+    service = ecs._services.get(f"{ecs._cluster_name_from_arn(task['clusterArn'])}/{name}") or {}
+    return service, (ecs._deployment_for_task(service, task) if service else None) or {}
 
 
 def _complete(cluster: str, key: str, *arguments: Any, **named: Any) -> None:
@@ -441,12 +484,15 @@ def reset() -> None:
 
 
 def apply() -> None:
-    global _stock_run_task, _stock_create_service, _stock_update_service, _stock_describe_services, _stock_complete  # noqa: PLW0603
+    global _stock_run_task, _stock_create_service, _stock_update_service, _stock_describe_services  # noqa: PLW0603
+    global _stock_complete, _stock_task_failed, _stock_task_stopped  # noqa: PLW0603
     _stock_run_task = hook(ecs, "_run_task", _run_task)
     _stock_create_service = hook(ecs, "_create_service", _create_service)
     _stock_update_service = hook(ecs, "_update_service", _update_service)
     _stock_describe_services = hook(ecs, "_describe_services", _describe_services)
     _stock_complete = hook(ecs, "_complete_service_deployment", _complete)
+    _stock_task_failed = hook(ecs, "_record_service_task_failure", _task_failed)
+    _stock_task_stopped = hook(ecs, "_mark_task_stopped", _task_stopped)
     hook(ecs, "_ECS_DEPLOYMENT_STEADY_DELAY", SECONDS + 0.1)
     hook(ecs, "_ACTION_MAP", ecs._ACTION_MAP)
     ecs._ACTION_MAP.update(
@@ -468,3 +514,5 @@ _stock_create_service: Any = None
 _stock_update_service: Any = None
 _stock_describe_services: Any = None
 _stock_complete: Any = None
+_stock_task_failed: Any = None
+_stock_task_stopped: Any = None

@@ -75,6 +75,10 @@ def test_a_deployment_takes_time_and_the_old_task_runs_so_long(account: Account)
     (only,) = service.look()["deployments"]
     assert only["id"] != first["deployments"][0]["id"]
     assert len(service.deployments()) == 2
+    (arn,) = service.ecs.list_tasks(cluster=service.name, serviceName=service.name, desiredStatus="STOPPED")["taskArns"]
+    (replaced,) = service.ecs.describe_tasks(cluster=service.name, tasks=[arn])["tasks"]
+    assert replaced["stopCode"] == "ServiceSchedulerInitiated"
+    assert replaced["stoppedReason"] == f"Scaling activity initiated by (deployment {first['deployments'][0]['id']})"
 
 
 def test_a_deployment_knows_its_revision_and_where_it_came_from(account: Account) -> None:
@@ -123,6 +127,7 @@ def test_what_does_not_come_up_is_taken_back_by_the_circuit_breaker(
     assert (after["taskDefinition"], after["runningCount"]) == (first, 1)
     assert "circuit breaker" in taken_back["statusReason"]
     failed = next(one for one in after["deployments"] if one["rolloutState"] == "FAILED")
+    assert failed["status"] == "INACTIVE", "replaced completely"
     arns = service.ecs.list_tasks(cluster=service.name, serviceName=service.name, desiredStatus="STOPPED")["taskArns"]
     tasks = service.ecs.describe_tasks(cluster=service.name, tasks=arns)["tasks"]
     why = [task["stoppedReason"] for task in tasks if task["startedBy"] == failed["id"]]
@@ -140,6 +145,21 @@ def test_without_rollback_the_breaker_only_stops(account: Account) -> None:
 
     after = service.look()
     assert (after["taskDefinition"], after["deployments"][0]["rolloutState"]) == (bad, "FAILED")
+
+
+@pytest.mark.parametrize("breaker", [False, True])
+def test_failed_tasks_are_counted_until_one_runs(account: Account, breaker: bool) -> None:
+    service = Service(
+        account, deploymentConfiguration={"deploymentCircuitBreaker": {"enable": breaker, "rollback": False}}
+    )
+    service.wait("SUCCESSFUL")
+    service.update(taskDefinition=service.register("shop:broken"))
+
+    account.wait(lambda: service.look()["deployments"][0]["failedTasks"] >= 2, "two failed tasks")
+
+    service.update(taskDefinition=service.register("shop:2"))
+    service.wait("SUCCESSFUL")
+    assert [one["failedTasks"] for one in service.look()["deployments"]] == [0]
 
 
 def test_a_deployment_in_flight_is_stopped_with_rollback_and_once(service: Service) -> None:

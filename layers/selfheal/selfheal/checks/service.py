@@ -33,6 +33,9 @@ PER_CALL = 10
 """DescribeServices takes no more names."""
 MAX_TASKS = 20
 """Stopped tasks that are looked at; ECS forgets them after an hour."""
+FEWEST_FAILED, MOST_FAILED = 3, 200
+"""Between these lies half the desired count: so many tasks in a row, none of which came up, and ECS' own circuit
+breaker gives a deployment up (developer guide, deployment circuit breaker)."""
 
 Seen = Mapping[str, Any]
 
@@ -104,8 +107,9 @@ def _draining(seen: Seen) -> list[Problem]:
 
 
 def _deployments(check: Check, seen: Seen) -> list[Problem]:
-    """Of the rolling deployments of ECS itself; those of CodeDeploy are task sets without a rollout state."""
-    deployments = seen.get("deployments", [])
+    """Of the rolling deployments of ECS itself; those of CodeDeploy are task sets without a rollout state. One that is
+    INACTIVE has been replaced completely: what became of it is no matter of the service."""
+    deployments = [one for one in seen.get("deployments", []) if one.get("status") != "INACTIVE"]
     problems = []
     for one in deployments:
         state = one.get("rolloutState")
@@ -115,15 +119,23 @@ def _deployments(check: Check, seen: Seen) -> list[Problem]:
             problems.append(Problem(told, "COMPLETED", "roll_back_service, unless the circuit breaker did"))
         elif state == "IN_PROGRESS" and one.get("status") == "PRIMARY":
             told = f"deployment {one['id']} runs for {age_min:.0f} minutes"
-            if one.get("failedTasks"):
-                told += f", {one['failedTasks']} tasks failed"
-            problems.append(_taking_its_time(told, age_min, check["minutes"]))
+            failed = one.get("failedTasks", 0)
+            if failed:
+                told += f", {failed} tasks failed"
+            problem = _taking_its_time(told, age_min, check["minutes"])
+            if problem.verdict is not Mark.FAIL and failed >= _too_many(seen["desiredCount"]):
+                problem = Problem(f"{told}: its tasks do not come up", "one, COMPLETED", "roll_back_service ends it")
+            problems.append(problem)
     if len(deployments) > 1 and not problems:
         told = f"{len(deployments)} deployments are there"
         newest = max(deployments, key=lambda one: one["createdAt"])
         age_min = (datetime.now(UTC) - newest["createdAt"]).total_seconds() / 60
         problems.append(_taking_its_time(told, age_min, check["minutes"]))
     return problems
+
+
+def _too_many(desired: int) -> int:
+    return max(FEWEST_FAILED, min(MOST_FAILED, -(-desired // 2)))
 
 
 def _taking_its_time(told: str, age_min: float, limit_min: int) -> Problem:
@@ -156,6 +168,8 @@ def _why(check: Check, seen: Seen) -> Cause:
         )
         arns = stopped["taskArns"]
         tasks = client("ecs").describe_tasks(**where, tasks=arns)["tasks"] if arns else []
+        newest = {one["id"] for one in seen.get("deployments", []) if one.get("status") == "PRIMARY"}
+        tasks = [one for one in tasks if one.get("startedBy") in newest] or tasks  # else what it replaced outweighs it
     except AwsError as error:
         return Cause(f"its stopped tasks can't be read: {error}"[:300], "look at them by hand")
     return explain(seen.get("events", []), tasks)
