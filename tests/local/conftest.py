@@ -62,7 +62,7 @@ def all_systems(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
             Screen(io.StringIO()).step,
             detached=False,
             further=DEMOS,
-            more={"HealthHosts": health.hosts(*HOSTS)},
+            more={"HealthHosts": health.hosts(*HOSTS), "GithubApi": health.github},
         )
         try:
             with Weather.of(running.account) as weather:

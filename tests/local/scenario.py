@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
+
+from selfheal.catalogue import ACTIONS
 
 from local import stack
 from local.account import Account
@@ -59,14 +63,41 @@ class Deployed:
 
 @dataclass
 class Health:
-    """The health pages of all systems, on a port of this machine: path → what it answers with 200, else 503."""
+    """What is outside of AWS, on a port of this machine: the health pages of all systems, and GitHub."""
 
     port: int
     pages: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Path → what it answers with 200; else 503."""
+    dispatches: list[Mapping[str, Any]] = field(default_factory=list)
+    """What GitHub was asked to start: path, token, and the document. The runs are numbered from 1."""
 
     def hosts(self, *names: str) -> str:
         """The stack's parameter: these hosts are allowed, and they are here."""
         return ",".join(f"{name}=http://127.0.0.1:{self.port}" for name in names)
+
+    @property
+    def github(self) -> str:
+        """The stack's parameter: a GitHub Enterprise Server is here."""
+        return f"http://127.0.0.1:{self.port}/api/v3"
+
+    def page(self, path: str) -> Mapping[str, Any] | None:
+        """What a GET answers; GitHub knows every workflow, and the runs that it started."""
+        if re.fullmatch(r"/api/v3/repos/[^/]+/[^/]+/actions/workflows/[^/]+", path):
+            return {"name": path.rpartition("/")[2], "state": "active"}
+        run = re.fullmatch(r"/api/v3/repos/[^/]+/[^/]+/actions/runs/(\d+)", path)
+        if run:
+            known = int(run[1]) <= len(self.dispatches)
+            return {"id": int(run[1]), "status": "queued", "html_url": self._url(int(run[1]))} if known else None
+        return self.pages.get(path)
+
+    def dispatch(self, path: str, token: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Start a workflow's run."""
+        self.dispatches.append({"path": path.removeprefix("/api/v3"), "token": token, "document": document})
+        number = len(self.dispatches)
+        return {"workflow_run_id": number, "html_url": self._url(number)}
+
+    def _url(self, run: int) -> str:
+        return f"{self.github}/runs/{run}"
 
     @classmethod
     @contextmanager
@@ -75,7 +106,13 @@ class Health:
 
         class Page(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                page = health.pages.get(self.path)
+                self._answer(health.page(self.path))
+
+            def do_POST(self) -> None:
+                document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self._answer(health.dispatch(self.path, self.headers["Authorization"], document))
+
+            def _answer(self, page: Mapping[str, Any] | None) -> None:
                 self.send_response(503 if page is None else 200)
                 self.end_headers()
                 self.wfile.write(json.dumps(page or {}).encode())
@@ -133,6 +170,25 @@ class Systems(Deployed):
     health: Health
     weather: Weather
 
+    def ask(self, action: str, target: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """An action by hand, in a person's name; its result."""
+        function = "".join(word.title() for word in ACTIONS[action].function.split("_"))
+        event = {"action": action, "target": dict(target), "mode": "act", "requested_by": "ann", "reason": "a scenario"}
+        return self.invoke(function, {**event, "action_id": f"{action}-{uuid.uuid4().hex[:8]}", **more})
+
+    def sweep(self, system: str, name: str) -> dict[str, str]:
+        """Run a sweep; `check resource` → verdict. A check that looked twice keeps the worse one."""
+        result = self.ask("check_health", {"system": system}, options={"sweep": name}, system=system)
+        assert result["outcome"] == "acted", result
+        found = reversed(result["evidence"]["findings"])  # the worst is first
+        return {f"{one['check']} {one['resource']}": f"{one['verdict']}: {one['seen']}" for one in found}
+
+    def kept(self, uri: str) -> dict[str, Any]:
+        """A JSON document in S3, such as the evidence of a step (`captured`)."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        found: dict[str, Any] = json.loads(self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+        return found
+
     def items(self) -> list[Mapping[str, Any]]:
         """Every item of the ledger."""
         table = self.stack.account.outputs(stack.NAME)["LedgerTable"]
@@ -143,7 +199,7 @@ class Systems(Deployed):
         """Forget which systems went red in the last minutes, and what was changed lately."""
         table = self.stack.account.outputs(stack.NAME)["LedgerTable"]
         for item in self.items():
-            if item["pk"]["S"] == "STORM":
+            if item["pk"]["S"] == "STORM" or item["sk"]["S"] == "COOLDOWN":
                 self.client("dynamodb").delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
 
     def incident(self, system: str, response: str) -> Mapping[str, Any] | None:
@@ -156,12 +212,12 @@ class Systems(Deployed):
         ours = [one for one in documents if (one.get("system"), one.get("response")) == (system, response)]
         return max(ours, key=lambda one: float(one["opened_at"]), default=None)
 
-    def closed(self, system: str, response: str, patience_s: float = 90.0) -> Mapping[str, Any]:
-        """The incident when it is over."""
+    def closed(self, system: str, response: str, patience_s: float = 90.0, *, since: float = 0.0) -> Mapping[str, Any]:
+        """The incident when it is over; with `since` (epoch seconds) not one from before."""
 
         def over() -> Mapping[str, Any] | None:
             found = self.incident(system, response)
-            return found if found and found["phase"] == "closed" else None
+            return found if found and found["phase"] == "closed" and found["opened_at"] >= since else None
 
         found = self.wait(over, f"{system}/{response} to close", patience_s)
         assert found is not None
