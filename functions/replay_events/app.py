@@ -59,6 +59,7 @@ class ReplayEvents(Action):
         "events:StartReplay",
     )
     reversible = False
+    verify_for_s = 0.0  # whoever waits here holds the archive's lease, and nobody could cancel the replay meanwhile
 
     def __init__(self, remaining_s: float = 60.0) -> None:
         super().__init__(remaining_s)

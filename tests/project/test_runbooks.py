@@ -8,14 +8,14 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import pytest
-from selfheal import procedures
+from selfheal import procedures, rollouts
 from selfheal.catalogue import ACTIONS
 from selfheal.checks import CHECKS, read_checks
 from selfheal.errors import Refused
 from selfheal.request import read_request
 from selfheal.runbook import Runbooks, load
 from selfheal.target import KINDS
-from selfheal.words import Stage
+from selfheal.words import Mode, Stage
 from selfheal_build.runbooks import RunbooksInvalid, compile_folder, schema, steps, targets, write
 from selfheal_build.runbooks.document import read
 from selfheal_build.runbooks.patterns import common_name
@@ -207,6 +207,22 @@ def test_every_command_of_a_shipped_procedure_asks_for_what_its_function_takes(r
                 assert request.entry.function == folder.strip("_")
                 asked += 1
     assert asked > 10
+
+
+def test_every_rollout_that_a_shipped_procedure_names_begins_and_is_not_only_planned(runbooks: Runbooks) -> None:
+    passages = [
+        step["run"]
+        for runbook in runbooks.runbooks
+        for told in runbook.procedures
+        for step in told["steps"]
+        if "run" in step
+    ]
+    events = [json.loads(shlex.split(passage)[-1]) for passage in passages if '"rollout"' in passage]
+
+    assert len(events) > 1
+    for event in events:
+        wanted = rollouts.read(event, runbooks)
+        assert (wanted.name, wanted.mode) == (event["rollout"], Mode.ACT)
 
 
 def test_the_event_files_of_people_name_what_is_there(runbooks: Runbooks) -> None:

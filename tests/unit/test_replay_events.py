@@ -428,9 +428,10 @@ def test_a_replay_goes_on_by_the_clock_and_is_started_once(on_stage: Stage) -> N
 
 
 def test_a_running_replay_is_cancelled_at_once_and_told_as_cut_off(on_stage: Stage) -> None:
-    """The lease of the replay does not stand in the way while the clock waits for it."""
-    play = on_stage.play("replay_events")
+    """The lease of the replay does not stand in the way: neither while the clock waits for it, nor before."""
+    play, began = on_stage.play("replay_events"), on_stage.clock.now()
     assert ran(on_stage, play)["outcome"] == "in_progress"
+    assert on_stage.clock.now() == began, "it looks once, and waits for nothing while it holds the lease"
 
     cancel = {"action": "cancel_replay", "action_id": "stop-it", "options": {}}
     cancelled = ran(on_stage, dataclasses.replace(play, action="cancel_replay"), **cancel)

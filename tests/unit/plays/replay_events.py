@@ -114,6 +114,8 @@ def replay_events(stage: Stage, number: int) -> Play:
         "remembers_hours": 24,
     }
     name, known = name_for(f"replay_events-{number}"), replays(stage)
+    for earlier in known.known.values():  # AWS allows ten at once, and the clock stands still between plays
+        earlier["takes"] = 0.0
     return Play(
         number, "replay_events", {"bus": bus, "archive": archive},
         lambda: "COMPLETED" if name in known.known else "none",  # it ends by itself
