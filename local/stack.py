@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ class Stack:
     home: Path
     emulator: Emulator
 
-    @property
+    @cached_property
     def account(self) -> Account:
+        """Its clients are made once, which takes longer than a call; a thread has an account of its own."""
         return Account(self.emulator.endpoint)
 
     @property
