@@ -16,7 +16,7 @@ from selfheal.catalogue import ACTIONS
 from selfheal.incident import Phase
 from selfheal.refusal import Refusal
 from selfheal.request import read_request
-from selfheal.step_outcome import HELD_BACK
+from selfheal.step_outcome import DOES_NOT_APPLY, HELD_BACK
 from selfheal.target import KINDS, read_target
 from selfheal.words import Direction, Mode
 from selfheal_build import pages
@@ -286,6 +286,13 @@ def test_the_refusals_that_hold_a_step_are_those_of_the_code() -> None:
     assert row
 
     assert set(re.findall(r"`(\w+)`", row[1])) == {refusal.value for refusal in HELD_BACK}
+
+
+def test_the_refusals_that_leave_it_to_the_next_rung_are_those_of_the_code() -> None:
+    row = re.search(r"^\| (.+?) \| is not for this case", _text("docs/guards.md"), re.MULTILINE)
+    assert row
+
+    assert set(re.findall(r"`(\w+)`", row[1])) == {refusal.value for refusal in DOES_NOT_APPLY}
 
 
 def test_every_mend_is_told_with_its_service() -> None:
