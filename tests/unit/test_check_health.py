@@ -15,7 +15,7 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
-from selfheal import changes, runbook
+from selfheal import changes, runbook, sweep_news
 from selfheal import ledger as table
 from selfheal.action import Change, Decline
 from selfheal.checks import CHECKS, read_check, read_checks
@@ -505,6 +505,20 @@ def test_permissions_of_the_role_behind_the_alias_are_simulated(result: dict[str
 
         check = {"function": "f", "alias": "live", "actions": ["dynamodb:PutItem"], "resources": [table]}
         assert verdicts({"permission": check}) == marks
+
+
+def test_each_permission_that_a_role_lacks_is_a_finding_of_its_own() -> None:
+    """Who was told that one is denied must hear of the next one."""
+    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/dedup"
+    actions = ["dynamodb:GetItem", "dynamodb:PutItem"]
+    with script("lambda") as functions, script("iam") as iam:
+        functions.add_response("get_function_configuration", {"Role": ROLE})
+        denied = [{"EvalActionName": action, "EvalDecision": "implicitDeny"} for action in actions]
+        iam.add_response("simulate_principal_policy", {"EvaluationResults": denied})
+
+        findings = found({"permission": {"function": "f", "actions": actions, "resources": [table]}})
+
+    assert len({sweep_news.key_of(one) for one in findings}) == len(findings) == 2
 
 
 # -- the runner -------------------------------------------------------------------------------------------------------

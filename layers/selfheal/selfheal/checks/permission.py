@@ -70,7 +70,8 @@ def _problem(result: Mapping[str, Any], resource: str) -> Problem | None:
     if decision == "allowed":
         return None
     told = f"{action} on {resource} is {decision}"
+    expected = f"{action} allowed on {resource}"  # tells the findings of one role apart: each is news of its own
     if missing := result.get("MissingContextValues"):
         advice = "the policy has conditions that cannot be simulated; invoke the function to see"
-        return Problem(f"{told} without {sorted(missing)}", "allowed", advice, Mark.UNKNOWN)
-    return Problem(told, "allowed", "add the statement to the function's role, in its template")
+        return Problem(f"{told} without {sorted(missing)}", expected, advice, Mark.UNKNOWN)
+    return Problem(told, expected, "add the statement to the function's role, in its template")
