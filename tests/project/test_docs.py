@@ -234,6 +234,14 @@ def test_every_alarm_of_the_shipped_runbooks_is_in_the_readme() -> None:
     assert [name for name in patterns if f"{name.partition('{stage}')[2] or name}`" not in told] == []
 
 
+def test_the_readme_leads_to_every_page_and_names_every_action() -> None:
+    readme = _text("README.md")
+    people = {entry.name for entry in ACTIONS.values() if entry.function in {"approve", "undo"}}
+
+    assert [path.name for path in ROOT.glob("docs/*.md") if f"](docs/{path.name})" not in readme] == []
+    assert [name for name in ACTIONS if name not in people and f"`{name}`" not in readme] == []
+
+
 def test_every_parameter_is_in_the_readme(template: Mapping[str, Any]) -> None:
     readme = _text("README.md")
 
