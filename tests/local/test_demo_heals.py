@@ -42,12 +42,21 @@ def test_alias_is_on_the_last_good_version_past_the_gap(healed: Healed) -> None:
 
 def test_every_dead_letter_is_archived_and_ran_once_more_without_trading(healed: Healed) -> None:
     bucket = healed.watcher.account.outputs("selfheal")["ArchiveBucketName"]
-    archived = healed.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
+    archived = healed.client("s3").list_objects_v2(Bucket=bucket, Prefix="dlq/")["Contents"]
 
     assert len(archived) == len(system.STRATEGIES)
     assert sorted(healed.stack.system.halted_runs()) == sorted(system.STRATEGIES)
     orders = healed.client("dynamodb").scan(TableName=system.ORDERS)["Items"]
     assert {order["order"]["S"].partition("/")[0] for order in orders} == {demo.YESTERDAY}
+
+
+def test_evidence_was_kept_before_the_rollback_and_is_linked(healed: Healed) -> None:
+    rolled_back = next(step for step in healed.incident["steps"] if step["action"] == "roll_back_alias")
+    bucket, _, key = rolled_back["captured"].removeprefix("s3://").partition("/")
+
+    kept = json.loads(healed.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    assert any("KeyError" in str(lines) for lines in kept["has"].values()), "the log says what was wrong"
 
 
 def test_timeline_tells_the_story_in_its_order(healed: Healed) -> None:
@@ -87,7 +96,9 @@ def test_the_same_alarm_by_three_ways_is_one_incident_and_each_action_ran_once(h
 
     actions = [item for item in healed.watcher.items() if item["pk"]["S"].startswith("ACTION#")]
     requests = [item["what"]["S"].split()[0] for item in actions if item["sk"]["S"] == "ACTION"]
-    assert len(requests) == len(set(requests))
+    once = [request for request in requests if request != "capture_evidence"]
+    assert len(once) == len(set(once))
+    assert requests.count("capture_evidence") == 2, "before the rollback, and before letters were sent again"
     assert {item["sk"]["S"] for item in actions} == {"ACTION", "ATTEMPT#01"}
 
 
