@@ -85,7 +85,8 @@ demo up down invoke: export KEEP := $(KEEP)
 demo: setup ## Break the demo systems on the local stack and watch them heal
 	$(LOCAL).demo $(ARGS)
 
-up: setup ## Start the local stack and deploy to it
+up: export SYSTEMS := $(if $(filter command line environment,$(origin SYSTEMS)),$(SYSTEMS))
+up: setup ## Start the local stack and deploy to it (SYSTEMS=all: every demo system)
 	$(LOCAL).up $(ARGS)
 
 down: setup ## Stop the local stack

@@ -17,12 +17,12 @@ from selfheal.catalogue import ACTIONS
 
 from local import stack
 from local.account import Account
-from local.demos import Demo, alchemiser_events, algo_trading, crypto_trading, polymarket
+from local.demos.registry import ALL
 from local.stack import Stack
 
 T = TypeVar("T")
 
-DEMOS: tuple[Demo, ...] = (alchemiser_events, crypto_trading, polymarket, algo_trading)
+DEMOS = tuple(ALL.values())
 HOSTS = ("trading.example.com", "staging.polymarket.example.com", "api.test.crypto.example.com")
 Metric = tuple[str, str, tuple[tuple[str, str], ...]]
 """Namespace, name, dimensions."""
