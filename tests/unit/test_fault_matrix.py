@@ -41,7 +41,7 @@ BEFORE: Mapping[str, Callable[[], BaseException]] = {
 AFTER: Mapping[str, Callable[[], BaseException]] = {"killed after": Killed, "timed out after": timed_out}
 ONE_CALL = "_make_api_call"
 ARN = FakeLambdaContext().invoked_function_arn
-LONG = {"archive_dlq", "replay_dlq", "redrive_dlq", *VARIANTS}
+LONG = {"archive_dlq", "replay_dlq", "redrive_dlq", "check_health", "capture_evidence", *VARIANTS}
 CANNOT_BE_DEDUPLICATED = ("smoke_test", "replay_dlq", "redrive_dlq", *plays.CANNOT_BE_DEDUPLICATED)
 """Their send may end as unknown: recorded, told, and never repeated (Invoke and SendMessage have no token)."""
 

@@ -34,9 +34,7 @@ HELD_BACK = frozenset(
 )
 """Refusals that pass by themselves: the step is held and asked again later."""
 
-DOES_NOT_APPLY = frozenset(
-    {Refusal.OLDER_THAN_DEPLOYMENT, Refusal.NO_EARLIER_VERSION, Refusal.NO_EARLIER_REVISION}
-)
+DOES_NOT_APPLY = frozenset({Refusal.OLDER_THAN_DEPLOYMENT, Refusal.NO_EARLIER_VERSION, Refusal.NO_EARLIER_REVISION})
 """Refusals that say that a rung is not for this case: there is no deployment to blame, or nothing to go back to. The
 next rung is tried ("roll back only if it was deployed lately, else limit"); without one, a person is told."""
 
