@@ -119,7 +119,7 @@ def test_ten_at_once_and_no_window_that_ends_before_its_start(account: Account) 
 
 
 def test_the_source_is_an_archive_and_the_destination_the_bus_that_feeds_it(account: Account) -> None:
-    """The stock emulator does that as well; the seed's own command names the bus as its source."""
+    """The stock emulator does that as well; the command that people copy names the bus as its source."""
     bus, other, name = Bus(account), Bus(account), account.name("replay")
 
     refused(bus.events.start_replay, "ValidationException", **bus.replay(name, 0, 1, EventSourceArn=bus.arn))
