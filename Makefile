@@ -34,6 +34,7 @@ help: ## List the targets
 	echo "  FN=… EVENT=…       what to invoke and with which file (default: events/<the folder of FN>.json)"
 	echo "  WHAT=risky SYSTEM=* MINUTES=60 REASON=… WHO=…  what is paused, for how long, why and by whom (pause, resume)"
 	echo "  SYSTEM=… NAME=…  whose procedure, and which (procedure)"
+	echo "  SYSTEMS=all        which further demo systems come up: all, or names with commas (up)"
 	echo "  FILE=… or DAYS=7 ALARM=…  what to replay: a file of alarm events, or the history of alarms"
 	echo "  MODE=auto ASSUME=suggested OBSERVE=1 ON=local  replay under this MaxMode, with no step done, looking at resources"
 	echo "                     as they are now, on the local stack"
