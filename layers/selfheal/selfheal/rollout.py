@@ -83,7 +83,8 @@ class Rollout(Climb):
             again = min(self.now + LOOK_EVERY_S, max(settled, self.now))
             self._put(replace(gate, status=Status.WAITING, tries=gate.tries + 1, asks=0, retry_at=again))
         elif gate.status is Status.FAILED:
-            self._turn_red(f"the gate after {step.label} is red: {gate.detail or gate.reason}")
+            why = (gate.detail or gate.reason).removeprefix("red: ")
+            self._turn_red(f"the gate after {step.label} is red: {why}")
         elif gate.status is Status.HELD and self.now >= settled + GATE_WITHIN_S:
             self._give_up(f"the gate after {step.label} can't be read: {gate.detail or gate.reason}")
         elif not gate.is_open:
