@@ -9,7 +9,6 @@ import subprocess
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from local import sam, system
 from local.emulator.environments import REPOSITORY
 from tests.local.conftest import Healed
+from tests.local.killing import finished, let_the_claim_end, worker_of
 
 pytestmark = pytest.mark.local
 
@@ -238,32 +238,3 @@ def test_a_red_that_is_over_changes_nothing_and_people_hear_of_it(healed: Healed
     step = healed.wait(rollback, "the decision on the rollback")
     assert step["status"] not in {"done", "asked"}, step
     assert (healed.stack.system.state(), healed.stack.system.schedule()) == before
-
-
-def finished(answer: dict[str, Any]) -> dict[str, Any] | None:
-    return None if answer["outcome"] == "in_progress" else answer
-
-
-def worker_of(function: str) -> int:
-    """The process that runs a function which is at work: of those that were started for it, the newest."""
-    wanted = f"AWS_LAMBDA_FUNCTION_NAME={function}\0".encode()
-    found = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if wanted in read(path)]
-    assert found, f"no process of {function}"
-    return max(found)
-
-
-def read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:  # another user's, or gone
-        return b""
-
-
-def let_the_claim_end(healed: Healed, action_id: str) -> None:
-    """As if 16 minutes had passed: until then the killed run might still be at work."""
-    healed.client("dynamodb").update_item(
-        TableName=healed.watcher.ledger,
-        Key={"pk": {"S": f"ACTION#{action_id}"}, "sk": {"S": "ACTION"}},
-        UpdateExpression="SET claimed_until = :past",
-        ExpressionAttributeValues={":past": {"N": "1"}},
-    )

@@ -7,38 +7,19 @@ Here it is a real process, a real lease and a real second run.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from local import system
 from tests.local.conftest import Healed
-from tests.local.test_heal_by_hand import finished, let_the_claim_end, worker_of
+from tests.local.killing import BY_HAND, Case, denied_twice, killed_and_finished, record
 
 pytestmark = pytest.mark.local
 
-BY_HAND = {"mode": "act", "requested_by": "tester", "reason": "a test"}
 LIVE = {"function": system.FUNCTION, "alias": system.ALIAS}
 QUEUE = {"queue": system.QUEUE, "replay_to": LIVE}
-
-
-@dataclass(frozen=True)
-class Case:
-    """An action, how its target is made ready, and what the target must look like in the end."""
-
-    function: str
-    action: str
-    target: dict[str, Any]
-    ready: Callable[[Healed], None]
-    right: Callable[[Healed], bool]
-    outcomes: tuple[str, ...] = ("acted", "already_done")
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 def _leave(healed: Healed) -> None:
@@ -218,21 +199,14 @@ CASES = {
 
 @pytest.mark.parametrize("action", CASES)
 def test_killed_it_is_finished_under_the_same_id(healed: Healed, action: str) -> None:
-    case, action_id = CASES[action], f"killed-{uuid.uuid4().hex}"
+    case = CASES[action]
     case.ready(healed)
-    event = {**BY_HAND, "action": action, "action_id": action_id, "target": case.target, "options": case.options}
-    function = healed.function(case.function)
 
-    healed.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))
-    healed.wait(lambda: _record(healed, action_id), "the claim")
-    os.kill(worker_of(function), signal.SIGKILL)
+    action_id, answer = killed_and_finished(healed, case)
 
-    let_the_claim_end(healed, action_id)
-    answer = healed.wait(lambda: finished(healed.invoke(case.function, {**event, "mode": "resume"})), "the end", 60)
-    assert answer is not None
     assert answer["outcome"] in case.outcomes, answer
     assert case.right(healed)
-    assert _record(healed, action_id)["run"]["S"] == "done"
+    assert record(healed, action_id)["run"]["S"] == "done"
 
 
 @pytest.mark.parametrize(
@@ -261,22 +235,4 @@ def test_what_iam_denies_is_refused_by_name_and_recorded(
     healed: Healed, function: str, action: str, target: dict[str, Any]
 ) -> None:
     """Whatever a runbook or a person names: outside of the stack's parameters every role is refused."""
-    action_id = f"denied-{uuid.uuid4().hex}"
-    event = {**BY_HAND, "action": action, "action_id": action_id, "target": target}
-
-    answers = [healed.invoke(function, event) for _ in range(2)]
-
-    assert [(one["outcome"], one["reason"]) for one in answers] == [("refused", "target_forbidden")] * 2
-    assert _record(healed, action_id)["outcome"]["S"] == "refused"
-
-
-def _record(healed: Healed, action_id: str) -> dict[str, Any]:
-    """The action's record, as soon as there is one. Asked often: a kill must meet the run, not its end."""
-    deadline = time.monotonic() + 1.0
-    key = {"pk": {"S": f"ACTION#{action_id}"}, "sk": {"S": "ACTION"}}
-    while time.monotonic() < deadline:
-        found = healed.client("dynamodb").get_item(TableName=healed.watcher.ledger, Key=key, ConsistentRead=True)
-        if "Item" in found:
-            item: dict[str, Any] = found["Item"]
-            return item
-    return {}
+    denied_twice(healed, function, {"action": action, "target": target})
