@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,13 @@ def _section(text: str, title: str) -> str:
 # -- generated parts ----------------------------------------------------------------------------------------------
 
 
+all_pages = cache(pages.pages)
+"""All pages as they should be; once for all tests."""
+
+
 @pytest.mark.parametrize("name", [*(f"docs/{name}.md" for name in pages.WHOLE), *pages.PAGES])
 def test_what_is_generated_is_current(name: str) -> None:
-    assert _text(name) == pages.pages()[ROOT / name], "run make docs"
+    assert _text(name) == all_pages()[ROOT / name], "run make docs"
 
 
 def test_a_stale_part_is_written_anew_and_the_rest_is_left_alone() -> None:
