@@ -49,7 +49,7 @@ def killed_and_finished(
     deployed.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))
     deployed.wait(lambda: record(deployed, action_id), "the claim")
     wait_for(moment)
-    os.kill(worker_of(function), signal.SIGKILL)
+    kill(deployed, function)
 
     let_the_claim_end(deployed, action_id)
     # Lambda itself tries the event once more as well: one of the two runs goes on, the other learns of it
@@ -80,12 +80,19 @@ def finished(answer: dict[str, Any]) -> dict[str, Any] | None:
     return None if answer["outcome"] == "in_progress" else answer
 
 
-def worker_of(function: str) -> int:
-    """The process that runs a function which is at work: of those that were started for it, the newest."""
-    wanted = f"AWS_LAMBDA_FUNCTION_NAME={function}\0".encode()
-    found = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if wanted in _read(path)]
+def kill(deployed: Deployed, function: str) -> None:
+    """The processes that run the function, of this stack alone: another one has functions of the same names.
+
+    All of them, as nobody can tell from outside which of them is at work.
+    """
+    wanted = {
+        f"AWS_LAMBDA_FUNCTION_NAME={function}".encode(),
+        f"AWS_ENDPOINT_URL={deployed.stack.emulator.endpoint}".encode(),
+    }
+    found = [path for path in Path("/proc").glob("[0-9]*/environ") if wanted <= set(_read(path).split(b"\0"))]
     assert found, f"no process of {function}"
-    return max(found)
+    for path in found:
+        os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def _read(path: Path) -> bytes:

@@ -84,10 +84,11 @@ class Health:
         """What a GET answers; GitHub knows every workflow, and the runs that it started."""
         if re.fullmatch(r"/api/v3/repos/[^/]+/[^/]+/actions/workflows/[^/]+", path):
             return {"name": path.rpartition("/")[2], "state": "active"}
+        if re.match(r"/api/v3/repos/[^/]+/[^/]+/actions/workflows/[^/]+/runs\?", path):
+            return {"workflow_runs": [self._run(number) for number in range(1, len(self.dispatches) + 1)]}
         run = re.fullmatch(r"/api/v3/repos/[^/]+/[^/]+/actions/runs/(\d+)", path)
         if run:
-            known = int(run[1]) <= len(self.dispatches)
-            return {"id": int(run[1]), "status": "queued", "html_url": self._url(int(run[1]))} if known else None
+            return self._run(int(run[1])) if int(run[1]) <= len(self.dispatches) else None
         return self.pages.get(path)
 
     def dispatch(self, path: str, token: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -95,6 +96,11 @@ class Health:
         self.dispatches.append({"path": path.removeprefix("/api/v3"), "token": token, "document": document})
         number = len(self.dispatches)
         return {"workflow_run_id": number, "html_url": self._url(number)}
+
+    def _run(self, number: int) -> Mapping[str, Any]:
+        """As a workflow has it that puts its inputs into its run-name."""
+        named = " ".join(self.dispatches[number - 1]["document"].get("inputs", {}).values())
+        return {"id": number, "status": "queued", "html_url": self._url(number), "display_title": named}
 
     def _url(self, run: int) -> str:
         return f"{self.github}/runs/{run}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import time
 import uuid
@@ -16,7 +14,7 @@ import pytest
 from local import sam, system
 from local.emulator.environments import REPOSITORY
 from tests.local.conftest import Healed
-from tests.local.killing import finished, let_the_claim_end, worker_of
+from tests.local.killing import finished, kill, let_the_claim_end
 
 pytestmark = pytest.mark.local
 
@@ -206,7 +204,7 @@ def test_a_drain_that_is_killed_is_finished_by_the_next_run_and_sends_nothing_tw
     healed.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))
     healed.wait(lambda: healed.stack.system.state().dead_letters == 1, "the canary")
 
-    os.kill(worker_of(function), signal.SIGKILL)
+    kill(healed, function)
 
     let_the_claim_end(healed, action_id)
     # Lambda itself tries the event once more as well: one of the two runs goes on, the other learns of it
