@@ -202,10 +202,10 @@ class Systems(Deployed):
         return [item for page in pages for item in page["Items"]]
 
     def calm_down(self) -> None:
-        """Forget which systems went red in the last minutes, and what was changed lately."""
+        """Forget which systems went red in the last minutes, what was changed lately, and what is still changed."""
         table = self.stack.account.outputs(stack.NAME)["LedgerTable"]
         for item in self.items():
-            if item["pk"]["S"] == "STORM" or item["sk"]["S"] == "COOLDOWN":
+            if item["pk"]["S"] in {"STORM", "CHANGE"} or item["sk"]["S"] == "COOLDOWN":
                 self.client("dynamodb").delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
 
     def incident(self, system: str, response: str) -> Mapping[str, Any] | None:
