@@ -5,7 +5,7 @@ function's concurrency as ``PutFunctionConcurrency``, and forgets a call's ``Qua
 the stream part, a rule of the default bus as ``rule/default/NAME``, any ECS service or task as its cluster, every
 schedule as one of the group ``default``, a snapshot of RDS as anything; wants a permission of its own for each batch
 call of SQS; does not ask for ``iam:PassRole``, the other permissions of a move task, nor a replay's bus and archive;
-and never sees ``cloudwatch:namespace``.
+and never sees ``cloudwatch:namespace``, nor of an event source mapping the ``lambda:FunctionArn``.
 
 AWS: https://docs.aws.amazon.com/service-authorization/latest/reference (list_awslambda, list_amazoncloudwatchlogs,
 list_amazoneventbridge, list_amazonelasticcontainerservice, list_amazoneventbridgescheduler, list_amazoncloudwatch,
@@ -174,6 +174,8 @@ def _enforce(access_key: str, action: str, service: str, region: str, **named: A
     context = dict(named.pop("service_context", None) or {})
     if action == "cloudwatch:PutMetricData":
         context["cloudwatch:namespace"] = _namespace(body, content_type)
+    if action.endswith("EventSourceMapping"):
+        context["lambda:FunctionArn"] = _fed_by(str(named.get("resource_arn", "")))
     denied = _stock_enforce(access_key, action, service, region, service_context=context, **named)
     if denied:
         return denied
@@ -197,6 +199,13 @@ def _enforce(access_key: str, action: str, service: str, region: str, **named: A
         return _replay(access_key, region, _json(body))
     of = _service_of(named.get("resource_arn", "")) if service == "ecs" else ""
     return _stock_enforce(access_key, action, service, region, resource_arn=of) if of else None
+
+
+def _fed_by(mapping: str) -> str:
+    """The function behind an event source mapping, given by its ARN; of one that is not there, none."""
+    from ministack.services import lambda_svc  # noqa: PLC0415 - reads the environment when it is imported
+
+    return str((lambda_svc._esms.get(mapping.rpartition(":")[2]) or {}).get("FunctionArn", ""))
 
 
 def _service_of(arn: str) -> str:

@@ -58,6 +58,21 @@ def test_concurrency_is_read_without_the_right_to_set_it(account: Account) -> No
     refused(reader.put_function_concurrency, DENIED, FunctionName=function.name, ReservedConcurrentExecutions=0)
 
 
+def test_mapping_is_known_by_the_function_that_it_feeds(account: Account) -> None:
+    function, other = account.function(), account.function()
+    _, queue = account.queue()
+    admin = account.client("lambda")
+    uuid = admin.create_event_source_mapping(EventSourceArn=queue, FunctionName=function.name)["UUID"]
+    mapping = f"arn:aws:lambda:{SCOPE}:event-source-mapping:{uuid}"
+
+    def confined_to(arn: str) -> Any:
+        condition = {"ArnLike": {"lambda:FunctionArn": arn}}
+        return acting(account, "lambda", "lambda:UpdateEventSourceMapping", mapping, Condition=condition)
+
+    refused(confined_to(other.arn).update_event_source_mapping, DENIED, UUID=uuid, Enabled=False)
+    confined_to(function.arn).update_event_source_mapping(UUID=uuid, Enabled=False)
+
+
 def test_batch_call_of_a_queue_needs_the_permission_of_the_single_one(account: Account) -> None:
     url, arn = account.queue()
     entries = [{"Id": "0", "MessageBody": "x"}]

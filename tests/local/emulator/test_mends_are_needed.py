@@ -91,6 +91,7 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
     "iam_requests": (
         test_iam_requests.test_alias_is_read_and_moved_under_its_own_actions,
         test_iam_requests.test_qualified_call_needs_the_qualified_arn,
+        test_iam_requests.test_mapping_is_known_by_the_function_that_it_feeds,
         test_iam_requests.test_log_group_is_named_with_its_streams,
         test_iam_requests.test_service_of_ecs_is_named_with_its_cluster,
         test_iam_requests.test_snapshot_of_a_database_is_named_by_itself,
