@@ -8,13 +8,18 @@ import zipfile
 from local.account import Account
 
 
-def publish(account: Account, function: str, file: str, source: str) -> str:
-    """Publish a version whose only file has this source; answers its number."""
+def zipped(file: str, source: str) -> bytes:
+    """A function's code whose only file has this source."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content:
         content.writestr(file, source)
+    return archive.getvalue()
+
+
+def publish(account: Account, function: str, file: str, source: str) -> str:
+    """Publish a version whose only file has this source; answers its number."""
     published = account.client("lambda").update_function_code(
-        FunctionName=function, ZipFile=archive.getvalue(), Publish=True
+        FunctionName=function, ZipFile=zipped(file, source), Publish=True
     )
     return str(published["Version"])
 

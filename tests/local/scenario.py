@@ -178,9 +178,8 @@ class Systems(Deployed):
 
     def ask(self, action: str, target: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """An action by hand, in a person's name; its result."""
-        function = "".join(word.title() for word in ACTIONS[action].function.split("_"))
         event = {"action": action, "target": dict(target), "mode": "act", "requested_by": "ann", "reason": "a scenario"}
-        return self.invoke(function, {**event, "action_id": f"{action}-{uuid.uuid4().hex[:8]}", **more})
+        return self.invoke(function_of(action), {**event, "action_id": f"{action}-{uuid.uuid4().hex[:8]}", **more})
 
     def sweep(self, system: str, name: str) -> dict[str, str]:
         """Run a sweep; `check resource` → verdict. A check that looked twice keeps the worse one."""
@@ -228,6 +227,11 @@ class Systems(Deployed):
         found = self.wait(over, f"{system}/{response} to close", patience_s)
         assert found is not None
         return found
+
+
+def function_of(action: str) -> str:
+    """The logical id of the function that has the action."""
+    return "".join(word.title() for word in ACTIONS[action].function.split("_"))
 
 
 def steps_of(incident: Mapping[str, Any]) -> dict[str, str]:

@@ -6,26 +6,24 @@ run that only trusts its own record would do it again. Everything reversible is 
 
 from __future__ import annotations
 
-import io
 import json
 import time
 import uuid
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from selfheal.catalogue import ACTIONS
 
 from local import release, stack
-from local.demos import alchemiser_events, algo_trading, crypto_trading, polymarket
+from local.demos import alchemiser_events, algo_trading, polymarket
 from local.demos.alchemiser_events import ARCHIVE, BUS, HANDLER
 from local.demos.crypto_trading import ALIAS, API, EXCHANGE, FUNCTION, STAGE
-from selfheal.catalogue import ACTIONS
-from tests.local.killing import BY_HAND, Case, denied_twice, killed_and_finished, record
-from tests.local.scenario import Systems
+from tests.local.killing import Case, denied_twice, killed_and_finished, record
+from tests.local.scenario import Systems, function_of
 
 pytestmark = pytest.mark.local
 
@@ -70,7 +68,7 @@ def settled(systems: Systems, target: Mapping[str, str]) -> None:
     def is_settled() -> bool:
         found = systems.client("ecs").list_service_deployments(**target)["serviceDeployments"]
         newest, seen = max(found, key=lambda one: one["createdAt"]), service(systems, target)
-        return newest["status"] == "SUCCESSFUL" and seen["runningCount"] == seen["desiredCount"]
+        return bool(newest["status"] == "SUCCESSFUL" and seen["runningCount"] == seen["desiredCount"])
 
     systems.wait(is_settled, "the deployment to end")
 
@@ -226,18 +224,28 @@ def nothing(_: Systems) -> None:
     """What AWS does not show."""
 
 
+def none(_: Systems) -> int:
+    """There is nothing to count."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Play(Case[Systems]):
     """A case with its effect: what AWS shows of it, and how many more of something there are by it, once."""
 
     seen: Callable[[Systems], object] = nothing
-    effects: Callable[[Systems], int] | None = None
+    effects: Callable[[Systems], int] = none
     adds: int = 1
     clear: Callable[[Systems], None] = leave
 
+    @property
+    def hidden(self) -> bool:
+        """AWS shows nothing of it."""
+        return self.seen is nothing and self.effects is none
+
     def shows(self, systems: Systems) -> tuple[object, int]:
         """What would change by the action."""
-        return self.seen(systems), self.effects(systems) if self.effects else 0
+        return self.seen(systems), self.effects(systems)
 
 
 def play(
@@ -248,8 +256,7 @@ def play(
     ready: Callable[[Systems], Mapping[str, Any] | None] = leave,
     **more: Any,
 ) -> Play:
-    function = "".join(word.title() for word in ACTIONS[action].function.split("_"))
-    return Play(function, action, dict(target), ready, right, **more)
+    return Play(function_of(action), action, dict(target), ready, right, **more)
 
 
 PLAYS = {
@@ -356,20 +363,15 @@ def test_killed_it_is_finished_under_the_same_id_and_happens_once(systems: Syste
     try:
         case = replace(case, target={**case.target, **(more if isinstance(more, dict) else {})})
         before = case.shows(systems)
-        shows_nothing = before == (None, 0) and case.effects is None and case.seen is nothing
 
-        action_id, answer = killed_and_finished(
-            systems, case, lambda: shows_nothing or case.shows(systems) != before
-        )
+        action_id, answer = killed_and_finished(systems, case, lambda: case.hidden or case.shows(systems) != before)
 
         assert answer["outcome"] in case.outcomes, answer
         assert record(systems, action_id)["run"]["S"] == "done"
         assert case.right(systems)
         after = case.shows(systems)
-        if case.seen is not nothing:
-            assert after[0] != before[0]
-        if case.effects:
-            assert after[1] == before[1] + case.adds, "once"
+        assert (after[0] != before[0]) is (case.seen is not nothing)
+        assert after[1] - before[1] == (0 if case.effects is none else case.adds), "once"
         again = systems.invoke(case.function, case.event(action_id))
         assert again["outcome"] in case.outcomes, again
         assert case.shows(systems) == after, "a third run changes nothing"
@@ -394,3 +396,109 @@ def undo(systems: Systems, case: Play, action_id: str) -> dict[str, Any]:
 
 
 # -- IAM says no -------------------------------------------------------------------------------------------------------
+AWAY = {"cluster": ELSEWHERE, "service": ELSEWHERE}
+THERE = {"function": ELSEWHERE, "alias": ELSEWHERE}
+STAGED = {"http_api": ELSEWHERE, "stage": ELSEWHERE}
+DENIED: tuple[tuple[str, dict[str, str], dict[str, Any]], ...] = (
+    ("restart_service", AWAY, {}),
+    ("scale_service", AWAY, {"desired": 3}),
+    ("stop_service", AWAY, {}),
+    ("roll_back_service", AWAY, {"to_revision": f"{algo_trading.NAME}-dashboard:1"}),
+    ("stop_function", {"function": ELSEWHERE}, {}),
+    ("limit_function", {"function": ELSEWHERE}, {"concurrency": 3}),
+    ("limit_api", STAGED, {"rate": 20}),
+    ("reload_function", THERE, {}),
+    ("roll_back_secret", {"secret": ELSEWHERE}, {}),
+    ("snapshot_database", {"database": ELSEWHERE}, {}),
+    ("keep_logs", {"log_group": ELSEWHERE}, {"days": 90}),
+    ("capture_evidence", {"log_group": ELSEWHERE}, {}),
+    ("restore_backup", {"bucket": ELSEWHERE, "prefix": "backups/"}, {"date": YESTERDAY}),
+    ("run_hook", THERE, {}),
+    ("dispatch_workflow", {**WORKFLOW, "token": ELSEWHERE}, {"ref": "main"}),
+    ("replay_events", {"bus": ELSEWHERE, "archive": ELSEWHERE}, {**REPLAY, "rules": [ELSEWHERE]}),
+)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(all_systems: Systems) -> Callable[[], dict[str, Any]]:
+    """One of each kind, well and able to be changed, that no parameter of the stack names; answers how they are."""
+    systems, name, aws = all_systems, ELSEWHERE, all_systems.client
+    aws("ecs").create_cluster(clusterName=name)
+    aws("ecs").create_service(
+        cluster=name, serviceName=name, taskDefinition=f"{algo_trading.NAME}-dashboard", desiredCount=1
+    )
+    code = aws("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Handler="hook.lambda_handler",
+        Role=aws("lambda").get_function_configuration(FunctionName=FUNCTION)["Role"],
+        Code={"ZipFile": release.zipped("hook.py", "def lambda_handler(event, _):\n    return {'ok': True}\n")},
+        Publish=True,
+    )
+    aws("lambda").create_alias(FunctionName=name, Name=name, FunctionVersion=code["Version"])
+    aws("apigatewayv2").create_api(Name=name, ProtocolType="HTTP", Tags={"ms-custom-id": name})
+    aws("apigatewayv2").create_stage(ApiId=name, StageName=name)
+    aws("secretsmanager").create_secret(Name=name, SecretString="first")
+    aws("secretsmanager").put_secret_value(SecretId=name, SecretString="second")
+    aws("rds").create_db_instance(
+        DBInstanceIdentifier=name,
+        Engine="postgres",
+        DBInstanceClass="db.t4g.micro",
+        AllocatedStorage=20,
+        MasterUsername="admin_user",
+        MasterUserPassword="not-a-real-one",
+    )
+    aws("logs").create_log_group(logGroupName=name)
+    aws("logs").put_retention_policy(logGroupName=name, retentionInDays=30)
+    aws("s3").create_bucket(Bucket=name)
+    aws("s3").put_object(Bucket=name, Key=f"backups/{YESTERDAY}/trades.csv", Body=b"one,line\n")
+    bus = aws("events").create_event_bus(Name=name)["EventBusArn"]
+    aws("events").put_rule(Name=name, EventBusName=name, EventPattern='{"source": ["test"]}')
+    aws("events").create_archive(ArchiveName=name, EventSourceArn=bus, RetentionDays=30)
+    systems.stack.emulator.archive_made_at(name, time.time() - 86_400)
+
+    def look() -> dict[str, Any]:
+        retention = aws("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"][0]["retentionInDays"]
+        seen = service(systems, AWAY)
+        return {
+            "service": (seen["desiredCount"], seen["taskDefinition"], deployments(systems, AWAY)),
+            "alias": aws("lambda").get_alias(FunctionName=name, Name=name)["RevisionId"],
+            "concurrency": "ReservedConcurrentExecutions" in aws("lambda").get_function_concurrency(FunctionName=name),
+            "versions": len(aws("lambda").list_versions_by_function(FunctionName=name)["Versions"]),
+            "runs": len(aws("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{name}")["logGroups"]),
+            "limits": aws("apigatewayv2").get_stage(ApiId=name, StageName=name).get("DefaultRouteSettings"),
+            "labels": aws("secretsmanager").describe_secret(SecretId=name)["VersionIdsToStages"],
+            "snapshots": len(aws("rds").describe_db_snapshots(DBInstanceIdentifier=name)["DBSnapshots"]),
+            "retention": retention,
+            "objects": keys(systems, name, ""),
+            "evidence": evidence(systems),
+            "dispatches": dispatches(systems),
+            "replays": replays(systems),
+        }
+
+    return look
+
+
+@pytest.mark.parametrize(("action", "target", "options"), DENIED, ids=[action for action, *_ in DENIED])
+def test_what_iam_denies_is_refused_by_name_and_changes_nothing(
+    systems: Systems,
+    elsewhere: Callable[[], dict[str, Any]],
+    action: str,
+    target: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    before = elsewhere()
+
+    denied_twice(systems, function_of(action), {"action": action, "target": target, "options": options})
+
+    assert elsewhere() == before
+
+
+def test_what_feeds_selfheal_itself_is_never_paused(systems: Systems) -> None:
+    """A mapping's ARN has no name that a parameter could leave out: the functions of the stack are named instead."""
+    functions = systems.client("lambda")
+    [own] = functions.list_event_source_mappings(FunctionName=systems.function("RollBackAlias"))["EventSourceMappings"]
+
+    denied_twice(systems, "ThrottleFunction", {"action": "pause_source", "target": {"event_source": own["UUID"]}})
+
+    assert functions.get_event_source_mapping(UUID=own["UUID"])["State"] == "Enabled"
