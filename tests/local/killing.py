@@ -83,16 +83,24 @@ def finished(answer: dict[str, Any]) -> dict[str, Any] | None:
 def kill(deployed: Deployed, function: str) -> None:
     """The processes that run the function, of this stack alone: another one has functions of the same names.
 
-    All of them, as nobody can tell from outside which of them is at work.
+    All of them, as nobody can tell from outside which of them is at work; and until they are dead, or the next run
+    would be given to one that dies.
     """
+    workers = _workers(deployed, function)
+    assert workers, f"no process of {function}"
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    deployed.wait(lambda: not workers & _workers(deployed, function), "the end of the processes")
+
+
+def _workers(deployed: Deployed, function: str) -> set[int]:
+    """A dead process has no environment any more, though it may have its number still."""
     wanted = {
         f"AWS_LAMBDA_FUNCTION_NAME={function}".encode(),
         f"AWS_ENDPOINT_URL={deployed.stack.emulator.endpoint}".encode(),
     }
-    found = [path for path in Path("/proc").glob("[0-9]*/environ") if wanted <= set(_read(path).split(b"\0"))]
-    assert found, f"no process of {function}"
-    for path in found:
-        os.kill(int(path.parent.name), signal.SIGKILL)
+    found = Path("/proc").glob("[0-9]*/environ")
+    return {int(path.parent.name) for path in found if wanted <= set(_read(path).split(b"\0"))}
 
 
 def _read(path: Path) -> bytes:
