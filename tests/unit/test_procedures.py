@@ -136,7 +136,9 @@ class TestOnTheCommandLine:
     def test_what_there_is_is_told(self, tmp_path: Path, shop: Runbooks, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["procedure", "shop/other", "--source", str(tmp_path)]) == 1
 
-        assert "known are ['shop/restart-by-hand']" in capsys.readouterr().err
+        assert "shop has no procedure 'other'; known are restart-by-hand" in capsys.readouterr().err
+        assert main(["procedure", "shoo/other", "--source", str(tmp_path)]) == 1
+        assert "there is no system 'shoo'; known are shop" in capsys.readouterr().err
 
 
 class TestInTheMessage:

@@ -39,13 +39,16 @@ def answer(event: Mapping[str, Any], runbooks: Runbooks, stack: str) -> dict[str
 
 
 def find(asked: str, runbooks: Runbooks) -> tuple[str, Procedure]:
-    """System and procedure by `system/name`. Raises Refused(BAD_TARGET) with those that there are."""
+    """System and procedure by `system/name`. Raises Refused(BAD_TARGET) with those of the system, else the systems."""
     system, _, name = asked.rpartition("/")
     runbook = runbooks.system(system)
-    procedure = runbook.procedure(name) if runbook else None
+    if runbook is None:
+        systems = ", ".join(one.system for one in runbooks.runbooks)
+        raise Refused(Refusal.BAD_TARGET, f"there is no system {system!r:.100}; known are {systems}")
+    procedure = runbook.procedure(name)
     if procedure is None:
-        known = [f"{one.system}/{procedure['name']}" for one in runbooks.runbooks for procedure in one.procedures]
-        raise Refused(Refusal.BAD_TARGET, f"there is no procedure {asked!r:.100}; known are {known}")
+        known = ", ".join(one["name"] for one in runbook.procedures) or "none"
+        raise Refused(Refusal.BAD_TARGET, f"{system} has no procedure {name!r:.100}; known are {known}")
     return system, procedure
 
 
