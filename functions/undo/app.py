@@ -12,8 +12,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from selfheal import changes, incident_store, starter
-from selfheal.action import Action, Change, Decision, Decline, State, Verification
+from selfheal import changes, incident_store, record, starter
+from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, State, Verification
 from selfheal.catalogue import ACTIONS
 from selfheal.handler import handler_for
 from selfheal.incident import Status
@@ -51,10 +51,14 @@ class Undo(Action):
             for step in (incident.steps if incident else ())
             if step.status is Status.DONE and ACTIONS[step.action].undo is None
         ]
-        return {"known": incident is not None, "changes": listed, "irreversible": skipped}
+        started = _id_of(action_id, request) if action_id and not listed else ""
+        earlier = started if started and record.find(ledger(), started) else ""
+        return {"known": incident is not None, "changes": listed, "irreversible": skipped, "started_before": earlier}
 
     def decide(self, state: State, request: Request) -> Decision:
         wanted = request.target["action_id"] or request.target["incident"]
+        if state["started_before"]:  # by a run of this request that was killed afterwards
+            return AlreadyDone(f"{wanted} was undone by {state['started_before']}")
         if not state["changes"]:
             if not state["known"] and not request.target["action_id"]:
                 return Decline(Refusal.NO_SUCH_INCIDENT, f"{wanted} is not in the ledger")
@@ -98,11 +102,16 @@ def _one_for_each_target(newest_first: list[Changed]) -> tuple[list[Changed], li
     return now, later
 
 
+def _id_of(action_id: str, request: Request) -> str:
+    """Each undo has an id of its own, since one that was refused is over; that a change is undone only once, its own
+    record sees to."""
+    digest = hashlib.sha256(f"{action_id}|{request.action_id}".encode()).hexdigest()
+    return f"undo.{action_id[:200]}.{digest[:8]}"
+
+
 def _undo(change: Changed, request: Request) -> str:
-    """Ask the action's function to restore. Each undo has an id of its own, since one that was refused is over; that a
-    change is undone only once, its own record sees to."""
-    digest = hashlib.sha256(f"{change['action_id']}|{request.action_id}".encode()).hexdigest()
-    action_id = f"undo.{change['action_id'][:200]}.{digest[:8]}"
+    """Ask the action's function to restore."""
+    action_id = _id_of(change["action_id"], request)
     starter.start(
         {
             "action": change["action"],

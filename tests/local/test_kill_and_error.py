@@ -168,15 +168,7 @@ SHIFTED = {**LIVE, "code_deploy": {"application": system.NAME, "deployment_group
 CASES = {
     case.action: case
     for case in (
-        # the undo that the killed run started may be over by then: nothing is left to undo, and it is told so
-        Case(
-            "Undo",
-            "undo",
-            {"incident": "-", "action_id": UNDONE},
-            _halt_by_hand,
-            _is_undone,
-            ("acted", "refused"),
-        ),
+        Case("Undo", "undo", {"incident": "-", "action_id": UNDONE}, _halt_by_hand, _is_undone),
         Case("Approve", "pause", {"pause": "nobody"}, _leave, _is_paused),
         Case("SwitchTrading", "resume_trading", {"parameter": system.FLAG}, _halt, _is_trading),
         Case("SwitchSchedule", "enable_schedule", {"schedule": system.SCHEDULE}, _disable_schedule, _is_enabled),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from selfheal import changes, incident_store, starter
+from selfheal import changes, incident_store, record, starter
 from selfheal import ledger as table
 from selfheal.incident import Status
 from selfheal.ledger import Ledger
@@ -15,6 +15,7 @@ from selfheal.request import MAX_ID_LENGTH, read_request
 
 from functions.undo import app
 from tests.unit.aws import event
+from tests.unit.doubles import Killed
 from tests.unit.incidents import START, incident
 
 ID = "demo-12345678-1a"
@@ -109,6 +110,36 @@ def test_an_undo_that_was_refused_can_be_asked_for_again(
     ids = [request["action_id"] for request in started]
     assert len(ids) == 2
     assert len(set(ids)) == 2
+
+
+def test_an_undo_that_was_killed_after_it_had_started_its_own_is_done(
+    invoke: Invoke, ledger: Ledger, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(ledger, "a", 1.0, None)
+    by_hand = {"incident": "-", "action_id": "a"}
+
+    def start_and_die(request: dict[str, Any]) -> None:
+        started.append(request)
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(starter, "start", start_and_die)
+        with pytest.raises(Killed):
+            invoke(by_hand, action_id="undo-it")
+    (its_own,) = started
+    ledger.write(table.delete("CHANGE", "parameter:/demo/a#a"))  # what it had started is over by now
+    ledger.write(table.put(*record.key(its_own["action_id"]), {}))
+
+    ledger.write(
+        table.update(*record.key("undo-it"), {"claimed_until": 1}, "attribute_exists(pk)")
+    )  # the claim is over
+
+    answer = invoke(by_hand, action_id="undo-it", mode="resume")
+    other = invoke(by_hand)
+
+    assert (answer["outcome"], len(started)) == ("already_done", 1), answer
+    assert its_own["action_id"] in answer["detail"]
+    assert (other["outcome"], other["reason"]) == ("refused", "nothing_to_undo"), "another request has undone nothing"
 
 
 def test_ids_stay_in_their_bounds(invoke: Invoke, ledger: Ledger, started: list[dict[str, Any]]) -> None:
