@@ -1,4 +1,7 @@
-"""The SQL of sessions on a real PostgreSQL, where the machine has one: what it finds, and what it never ends."""
+"""The SQL of sessions on a real PostgreSQL: what it finds, and what it never ends.
+
+Only where somebody asks for it: POSTGRES=/usr/lib/postgresql/15/bin make test ARGS=tests/local/test_sessions_sql.py
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,8 @@ from pathlib import Path
 import pytest
 from selfheal import sessions_sql
 
-SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
-    Path(found) for found in [shutil.which("initdb")] if found
-]
-pytestmark = [pytest.mark.local, pytest.mark.skipif(not SERVERS, reason="no PostgreSQL server on this machine")]
+SERVERS = [Path(os.environ["POSTGRES"]) / "initdb"] if os.environ.get("POSTGRES") else []
+pytestmark = [pytest.mark.local, pytest.mark.skipif(not SERVERS, reason="POSTGRES names no folder with its programs")]
 
 SETUP = (
     "CREATE ROLE ops LOGIN",
