@@ -44,6 +44,7 @@ from selfheal.function_reload import (
     read,
     settled,
 )
+from selfheal.function_version import alias_of
 from selfheal.handler import handler_for
 from selfheal.members import listed
 from selfheal.refusal import Refusal
@@ -160,7 +161,7 @@ class ReloadFunction(Action):
     def observe(self, request: Request) -> State:
         """The alias, what it serves, and $LATEST; of environments only what may be recorded."""
         function, code_deploy, name = request.target["function"], request.target["code_deploy"], _marker_name(request)
-        alias = _alias(request)
+        alias = alias_of(request.target.fields)
         version = alias["FunctionVersion"]
         state: dict[str, Any] = {
             "version": version,
@@ -230,7 +231,7 @@ class ReloadFunction(Action):
 
     def verify(self, request: Request, change: Change) -> Verification:
         """The alias serves a version with the wanted marker."""
-        alias = _alias(request)
+        alias = alias_of(request.target.fields)
         version = alias["FunctionVersion"]
         marker = described(read(request.target["function"], version), _marker_name(request))["marker"]
         seen = {"version": version, "marker": marker}
@@ -306,15 +307,6 @@ def _holder(labels: Mapping[str, list[str]], label: str) -> str | None:
 
 def _told(labels: Mapping[str, list[str]]) -> str:
     return "; ".join(f"{version}: {', '.join(own)}" for version, own in labels.items())
-
-
-def _alias(request: Request) -> dict[str, Any]:
-    function, name = request.target["function"], request.target["alias"]
-    try:
-        answer: dict[str, Any] = client("lambda").get_alias(FunctionName=function, Name=name)
-    except AwsError as error:
-        translate(error, f"alias {name} of {function}")
-    return answer
 
 
 def _publish(function: str, latest: Mapping[str, Any]) -> str:

@@ -41,6 +41,7 @@ from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
 from selfheal.code_deploy import deployment_info, in_flight
 from selfheal.errors import ChangedMeanwhile, LedgerUnavailable, Refused, TargetForbidden, TargetNotFound, Unreadable
+from selfheal.function_version import SETTINGS, alias_of
 from selfheal.handler import handler_for
 from selfheal.observability import logger
 from selfheal.refusal import Refusal
@@ -52,25 +53,7 @@ BUSY_PAUSES_S = (0.5, 1.0, 2.0)
 """Waits while another operation on the function is in progress (409)."""
 STATES_TO_READ = 3
 USABLE = ("Active", "Inactive")
-CONFIGURATION = (
-    "Architectures",
-    "DeadLetterConfig",
-    "Environment",
-    "EphemeralStorage",
-    "FileSystemConfigs",
-    "Handler",
-    "ImageConfigResponse",
-    "KMSKeyArn",
-    "Layers",
-    "LoggingConfig",
-    "MemorySize",
-    "PackageType",
-    "Role",
-    "Runtime",
-    "Timeout",
-    "TracingConfig",
-    "VpcConfig",
-)
+CONFIGURATION = ("Environment", *SETTINGS)
 """What makes two versions with the same code behave differently; compared where AWS sends no ConfigSha256."""
 
 
@@ -103,7 +86,7 @@ class RollBackAlias(Action):
         asked = request.options.get("to_version")
         if asked is not None and not (asked.isascii() and asked.isdecimal()):
             raise Refused(Refusal.BAD_OPTIONS, f"to_version must be the number of a version, got {asked!r:.40}")
-        alias = _alias(request)
+        alias = alias_of(request.target.fields)
         state: dict[str, Any] = {
             "version": alias["FunctionVersion"],
             "weights": dict(alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})),
@@ -159,14 +142,14 @@ class RollBackAlias(Action):
         try:
             return {"revision": _update(request, change)}
         except ChangedMeanwhile:
-            now = _alias(request)
+            now = alias_of(request.target.fields)
             if _image(now) != change.after:
                 raise
             return {"revision": now["RevisionId"], "written": False}
 
     def verify(self, request: Request, change: Change) -> Verification:
         """One GetAlias. With provisioned concurrency Lambda itself keeps a weight on the old version for a while."""
-        now = _alias(request)
+        now = alias_of(request.target.fields)
         seen = _image(now)
         if seen == change.after:
             return Verification(Verdict.HOLDS, seen, evidence={"revision": now["RevisionId"]})
@@ -263,15 +246,6 @@ def _image(alias: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # -- Lambda ------------------------------------------------------------------------------------------------------
-
-
-def _alias(request: Request) -> dict[str, Any]:
-    function, name = request.target["function"], request.target["alias"]
-    try:
-        answer: dict[str, Any] = client("lambda").get_alias(FunctionName=function, Name=name)
-    except AwsError as error:
-        translate(error, f"alias {name} of {function}")
-    return answer
 
 
 def _update(request: Request, change: Change) -> str:

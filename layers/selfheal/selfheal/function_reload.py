@@ -17,30 +17,12 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from selfheal.aws_errors import AwsError, code_of, translate
 from selfheal.clients import client
 from selfheal.errors import ChangedMeanwhile, NotApplied, Unreadable
+from selfheal.function_version import SETTINGS
 
 LATEST = "$LATEST"
 LIMIT_BYTES = 4096
 """Of all variables together (Lambda quotas)."""
 MARKER = re.compile("selfheal-[0-9a-f]{16}")
-FIELDS = (
-    "Architectures",
-    "DeadLetterConfig",
-    "EphemeralStorage",
-    "FileSystemConfigs",
-    "Handler",
-    "ImageConfigResponse",
-    "KMSKeyArn",
-    "Layers",
-    "LoggingConfig",
-    "MemorySize",
-    "PackageType",
-    "Role",
-    "Runtime",
-    "Timeout",
-    "TracingConfig",
-    "VpcConfig",
-)
-"""What a version carries besides code and environment: publishing puts $LATEST's live."""
 BUSY_PAUSES_S = (0.5, 1.0, 2.0)
 POLL_S = 1.0
 RESERVE_S = 15.0
@@ -93,7 +75,7 @@ def differences(latest: Mapping[str, Any], live: Mapping[str, Any], name: str) -
     ]
     code = ["code"] if latest["CodeSha256"] != live["CodeSha256"] else []
     # A setting may be absent or empty; both are none.
-    return [*code, *named, *(field for field in FIELDS if (latest.get(field) or None) != (live.get(field) or None))]
+    return [*code, *named, *(field for field in SETTINGS if (latest.get(field) or None) != (live.get(field) or None))]
 
 
 def _size(environment: Mapping[str, str]) -> int:
