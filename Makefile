@@ -22,7 +22,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test check format validate docs demo up down invoke replay pause resume scorecard procedure deploy alarms clean lock
+.PHONY: help setup build test bench check format validate docs demo up down invoke replay pause resume scorecard procedure deploy alarms clean lock
 .SILENT:
 
 help: ## List the targets
@@ -38,6 +38,7 @@ help: ## List the targets
 	echo "  FILE=… or DAYS=7 ALARM=…  what to replay: a file of alarm events, or the history of alarms"
 	echo "  MODE=auto ASSUME=suggested OBSERVE=1 ON=local  replay under this MaxMode, with no step done, looking at resources"
 	echo "                     as they are now, on the local stack"
+	echo "  ONE=drain          which figure is measured (bench)"
 	echo "  ARGS=…             passed on: to pytest (test), sam (build, deploy), the program (demo, up, invoke, validate)"
 	echo "  SELFHEAL_PYTHON313=…  a Python 3.13 that compiles the layers' bytecode (build, deploy)"
 	echo "  SELFHEAL_LOCAL_BYTECODE=1  bytecode for the Python of .venv as well (build; for the local stack)"
@@ -57,6 +58,9 @@ ifeq ($(ARGS),)
 else
 	$(BIN)/pytest $(ARGS)
 endif
+
+bench: setup ## Measure speed and cost beside others: all figures, or ONE=drain; writes docs/benchmarks.md
+	PYTHONPATH=.:layers/selfheal:layers/build $(BIN)/python -m tests.bench $(ONE)
 
 check: setup ## Lint, format, types, docs, template, runbooks, build: all that is not a test
 	$(BIN)/ruff check -q .
