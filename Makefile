@@ -26,7 +26,7 @@ export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 .SILENT:
 
 help: ## List the targets
-	awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	echo "variables:"
 	echo "  PYTHON=python3.13  the interpreter to make .venv from (3.11 or later; now: $(PYTHON))"
 	echo "  PORT=4566          where the local stack listens on 127.0.0.1 (up, demo, invoke)"

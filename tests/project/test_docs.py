@@ -49,7 +49,7 @@ def _code(text: str) -> list[str]:
 
 def _targets() -> dict[str, str]:
     """Makefile target → its help."""
-    return dict(re.findall(r"^([a-z]+):.*?## (.+)$", _text("Makefile"), re.MULTILINE))
+    return dict(re.findall(r"^([a-z-]+):.*?## (.+)$", _text("Makefile"), re.MULTILINE))
 
 
 def _section(text: str, title: str) -> str:
@@ -113,18 +113,18 @@ def test_the_directions_on_the_page_are_those_of_the_catalogue() -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=_name)
 def test_every_make_target_that_is_named_exists(path: Path) -> None:
-    named = {name for code in _code(path.read_text(encoding="utf-8")) for name in re.findall(r"\bmake ([a-z]+)", code)}
+    named = {name for code in _code(path.read_text(encoding="utf-8")) for name in re.findall(r"\bmake ([a-z-]+)", code)}
 
     assert named <= set(_targets())
 
 
-def test_every_make_target_is_in_the_help_and_in_the_readme() -> None:
+def test_every_make_target_is_in_the_help_and_on_the_page_of_commands() -> None:
     phony = re.search(r"^\.PHONY: (.+)$", _text("Makefile"), re.MULTILINE)
     assert phony
-    readme = {name for code in _code(_text("README.md")) for name in re.findall(r"\bmake ([a-z]+)", code)}
+    told = {name for code in _code(_text("docs/commands.md")) for name in re.findall(r"\bmake ([a-z-]+)", code)}
 
     assert set(phony[1].split()) == set(_targets())
-    assert set(_targets()) - {"help"} <= readme
+    assert set(_targets()) - {"help"} <= told
 
 
 @pytest.mark.parametrize("path", PAGES, ids=_name)
@@ -247,14 +247,14 @@ def test_the_readme_leads_to_every_page_and_names_every_action() -> None:
     assert [name for name in ACTIONS if name not in people and f"`{name}`" not in readme] == []
 
 
-def test_every_parameter_is_in_the_readme(template: Mapping[str, Any]) -> None:
-    readme = _text("README.md")
+def test_every_parameter_is_on_the_page_of_deploying(template: Mapping[str, Any]) -> None:
+    page = _section(_text("docs/deploying.md"), "Parameters")
 
-    assert [name for name in template["Parameters"] if f"`{name}`" not in readme] == []
+    assert [name for name in template["Parameters"] if f"`{name}`" not in page] == []
 
 
-def test_defaults_in_the_readme_are_those_of_the_template(template: Mapping[str, Any]) -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", _section(_text("README.md"), "Deploy"), re.MULTILINE))
+def test_defaults_on_the_page_are_those_of_the_template(template: Mapping[str, Any]) -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", _section(_text("docs/deploying.md"), "Parameters"), re.MULTILINE))
 
     assert rows
     assert rows == {name: str(template["Parameters"][name]["Default"]) for name in rows}
