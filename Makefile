@@ -22,7 +22,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench check format validate docs demo up down invoke replay pause resume scorecard procedure deploy alarms clean lock
+.PHONY: help setup build test bench check compare format validate docs demo up down invoke replay pause resume scorecard procedure deploy alarms clean lock
 .SILENT:
 
 help: ## List the targets
@@ -38,6 +38,7 @@ help: ## List the targets
 	echo "  FILE=… or DAYS=7 ALARM=…  what to replay: a file of alarm events, or the history of alarms"
 	echo "  MODE=auto ASSUME=suggested OBSERVE=1 ON=local  replay under this MaxMode, with no step done, looking at resources"
 	echo "                     as they are now, on the local stack"
+	echo "  BASE=main          which commit's runbooks are compared with (compare)"
 	echo "  ONE=drain          which figure is measured (bench)"
 	echo "  ARGS=…             passed on: to pytest (test), sam (build, deploy), the program (demo, up, invoke, validate)"
 	echo "  SELFHEAL_PYTHON313=…  a Python 3.13 that compiles the layers' bytecode (build, deploy)"
@@ -80,6 +81,10 @@ validate: setup ## Check the runbooks (all, or ARGS=files) against their schema 
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks validate $(ARGS)
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks schema --check
 	echo "runbooks: valid"
+
+compare: setup ## Which decisions change with the runbooks? make compare BASE=main [FILE=history.json]; needs no account
+	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m local.compare $(if $(BASE),--base "$(BASE)") \
+	  $(if $(FILE),--file "$(FILE)") $(ARGS)
 
 docs: setup ## Write the generated parts of docs/ anew
 	$(PAGES) write
