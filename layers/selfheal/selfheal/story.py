@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from selfheal.incident import GOOD_STATUSES, Incident, Status, StepRun
+from selfheal.words import Stage
 
 _NOT_STARTED = frozenset({Status.WAITING, Status.SKIPPED})
 _BAD = frozenset({Status.FAILED, Status.INCONCLUSIVE})
@@ -94,7 +95,8 @@ def _steps(incident: Incident) -> Iterator[Moment]:
 
 
 def _moment(incident: Incident, step: StepRun, kind: str) -> Moment:
-    began = step.asked_at or step.done_at or incident.opened_at
+    offered = incident.green_at if step.stage is Stage.RECOVER else None
+    began = step.asked_at or step.done_at or offered or incident.opened_at
     status = step.status.value.replace("_", " ")
     return Moment(
         at=began,
