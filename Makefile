@@ -22,7 +22,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench check compare format validate docs demo up down invoke replay pause resume scorecard procedure deploy alarms clean lock
+.PHONY: help setup build test bench check compare format validate docs demo up down invoke replay pause resume scorecard procedure deploy drill alarms clean lock
 .SILENT:
 
 help: ## List the targets
@@ -35,6 +35,7 @@ help: ## List the targets
 	echo "  WHAT=risky SYSTEM=* MINUTES=60 REASON=… WHO=…  what is paused, for how long, why and by whom (pause, resume)"
 	echo "  SYSTEM=… NAME=…  whose procedure, and which (procedure)"
 	echo "  SYSTEMS=all        which further demo systems come up: all, or names with commas (up)"
+	echo "  CONFIG_ENV=dev     which stack of samconfig.toml (drill)"
 	echo "  FILE=… or DAYS=7 ALARM=…  what to replay: a file of alarm events, or the history of alarms"
 	echo "  MODE=auto ASSUME=suggested OBSERVE=1 ON=local  replay under this MaxMode, with no step done, looking at resources"
 	echo "                     as they are now, on the local stack"
@@ -132,6 +133,10 @@ procedure: setup ## Print what stays with a person: make procedure SYSTEM=… NA
 deploy: setup ## Build and deploy to AWS with the settings of samconfig.toml
 	$(MAKE) --no-print-directory build ARGS=
 	$(BIN)/sam deploy $(ARGS)
+
+drill: setup ## Prove that the guards of a deployed stack guard; fails unless they do: make drill [CONFIG_ENV=dev]
+	$(BIN)/sam remote invoke Drill --event-file events/drill.json $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV)) $(ARGS) \
+	  | PYTHONPATH=layers/build $(BIN)/python -m selfheal_build.drill
 
 alarms: setup ## Deploy the alarm pack of a system to AWS: make alarms SYSTEM=my-system ARGS='Function=… Service=…'
 	$(if $(SYSTEM),,echo "error: of which system? make alarms SYSTEM=my-system ARGS='Function=my-function'" >&2; exit 1)
