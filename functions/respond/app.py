@@ -37,6 +37,9 @@ PERMISSIONS = (
     *QUEUE_PERMISSIONS,
 )
 
+_JOINED: set[str] = set()
+"""What this process knows of storms; see Respond."""
+
 
 @logger.inject_lambda_context
 @metrics.log_metrics
@@ -46,7 +49,7 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     Raises LedgerUnavailable after the last one if one is not recorded: Lambda delivers it again, and in the end keeps
     the event for a person.
     """
-    respond = Respond(ledger=ledger(), runbooks=runbook.load(), start=starter.start, now=time.time)
+    respond = Respond(ledger(), runbook.load(), starter.start, time.time, joined=_JOINED)
     if isinstance(event, Mapping) and event.get("clock") == "tick":
         ticked = tick(respond)
         metrics.add_metric(name="Heartbeat", unit=MetricUnit.Count, value=1)  # a tick that was finished, not begun

@@ -22,31 +22,38 @@ TABLE = "ledger"
 BUS = "selfheal"
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    environment = {
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_SESSION_TOKEN": "testing",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "LEDGER_TABLE": TABLE,
-        "EVENT_BUS": BUS,
-        "POWERTOOLS_METRICS_NAMESPACE": "selfheal",
-    }
-    for name, value in environment.items():
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "testing",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "LEDGER_TABLE": TABLE,
+    "EVENT_BUS": BUS,
+    "POWERTOOLS_METRICS_NAMESPACE": "selfheal",
+}
+
+
+def settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The functions' environment, without what a shell may have set."""
+    for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "RUNBOOKS_PATH", "MAX_MODE", "LEASE_SECONDS", "ACTION_FUNCTIONS"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    settle(monkeypatch)
     disable_socket(allow_unix_socket=False)
-    _forget()
+    forget()
     yield
-    _forget()
+    forget()
     enable_socket()
 
 
-def _forget() -> None:
+def forget() -> None:
     """All that knows of the last test. The session stays: it is made of the environment above, always the same."""
     clients.forget(session=False)
     world.ledger.cache_clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from selfheal.handler import Handler, handler_for
 from selfheal.ledger import Ledger
 from selfheal.observability import logger
 from selfheal.refusal import Refusal
-from selfheal.request import Request, Result
+from selfheal.request import Request, Result, read_request
 from selfheal.runbook import FORMAT_VERSION
 from selfheal.words import Direction, Outcome
 from selfheal.world import world
@@ -97,6 +98,30 @@ def test_an_action_is_answered_and_told_to_the_bus(handler: Handler, sent: Sent,
 def test_a_plan_is_not_told_to_the_bus(handler: Handler, sent: Sent, lambda_context: Any) -> None:
     assert handler({**FLAG, "mode": "plan"}, lambda_context)["outcome"] == "planned"
     assert sent == []
+
+
+def test_a_duplicate_is_told_again_only_when_the_first_run_may_have_died_before_it_told(
+    handler: Handler, sent: Sent, lambda_context: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = {**FLAG, "action_id": "one"}
+    first = handler(event, lambda_context)
+    assert {**handler(event, lambda_context), "took_ms": 0} == {**first, "took_ms": 0}
+    assert len(sent) == 1
+
+    monkeypatch.setattr(record, "TOLD_WITHIN_S", 0.0)
+    assert handler(event, lambda_context)["outcome"] == "acted"
+    assert [one["action_id"] for one in sent.details()] == ["one", "one"]
+
+
+def test_that_another_run_is_at_work_is_answered_and_not_told(
+    handler: Handler, sent: Sent, lambda_context: Any, ledger: Ledger
+) -> None:
+    event = {**FLAG, "action_id": "one"}
+    record.claim(ledger, read_request(event, ("halt_trading",), "-"), time.time(), 120.0)
+
+    answer = handler(event, lambda_context)
+
+    assert (answer["outcome"], answer["reason"], sent) == ("in_progress", "running", [])
 
 
 def test_a_missing_id_is_that_of_the_invocation(handler: Handler, sent: Sent, lambda_context: Any) -> None:
@@ -193,8 +218,7 @@ def test_a_batch_runs_each_request_and_reports_no_failure(
         ("-", "not_a_request"),
         ("-", "unknown_action"),
         ("acted", ""),
-        ("acted", ""),
-    ]
+    ], "the last one is a duplicate of the first, which has told"
     assert record.find(ledger, "message-3") is not None
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     assert [item["sk"] for item in ledger.query(f"RECORD#{day}")] == ["message-1", "message-2"]

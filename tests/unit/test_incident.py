@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from selfheal import approvals, incident_store, opening, outcome
 from selfheal.asking import MAX_ALARMS, request_event
 from selfheal.incident import MAX_ALARMS_BYTES, Phase, Status, incident_id, incident_key, read_incident
-from selfheal.incident_store import DuplicateDelivery
+from selfheal.incident_store import AlreadyOpen, DuplicateDelivery
 from selfheal.ledger import Ledger
 from selfheal.request import read_request
 from selfheal.runbook import Match
@@ -155,7 +155,9 @@ def test_the_first_who_writes_wins(ledger: Ledger) -> None:
     opened = incident_store.commit(ledger, incident(), START)
     assert opened is not None
     assert opened.version == 1
-    assert incident_store.commit(ledger, incident(), START) is None
+    with pytest.raises(AlreadyOpen) as found:
+        incident_store.commit(ledger, incident(), START)
+    assert found.value.incident == opened
     second = incident_store.commit(ledger, opened, START)
     assert second is not None
     assert incident_store.commit(ledger, opened, START) is None

@@ -23,7 +23,7 @@ from functions.respond import app
 from tests.unit.aws import event
 from tests.unit.conftest import FakeLambdaContext
 from tests.unit.doubles import Killed
-from tests.unit.responding import ALARMS, RED_AT, TRANSPORTS, Scene, alarm, alarms, response, step
+from tests.unit.responding import ALARMS, NAME, RED_AT, TRANSPORTS, Scene, alarm, alarms, response, step
 
 
 @pytest.fixture
@@ -79,6 +79,29 @@ def test_different_alarms_at_the_same_time_join_one_incident(scene: Scene) -> No
     assert sorted(decisions) == ["joined"] * 7 + ["opened"]
     assert len(scene.incident.alarms) == 8
     assert sorted(scene.asked) == ["disable_schedule", "halt_trading"]
+
+
+def test_an_alarm_that_opens_and_its_duplicates_cost_one_write_each(scene: Scene) -> None:
+    assert scene.takes(alarm())["decision"] == "opened"
+    assert [call for call in scene.faults.calls if call.startswith("dynamodb")] == [
+        "dynamodb.transact_write_items",
+        "dynamodb.delete_item",  # the news, told
+    ]
+    scene.faults.calls.clear()
+    assert scene.takes(alarm("sns"))["decision"] == "duplicate"
+    assert scene.faults.calls == ["dynamodb.transact_write_items"]
+
+
+def test_where_alarms_join_the_incident_is_read_first(scene: Scene) -> None:
+    for number in range(3):
+        scene.takes(alarm(name=f"{NAME}-{number}"))
+    calls = [call for call in scene.faults.calls if call.startswith("dynamodb")]
+    assert calls == [
+        *("dynamodb.transact_write_items", "dynamodb.delete_item"),  # opened
+        *("dynamodb.transact_write_items", "dynamodb.transact_write_items"),  # is open; joined
+        *("dynamodb.get_item", "dynamodb.transact_write_items"),  # joined
+    ]
+    assert len(scene.incident.alarms) == 3
 
 
 def test_however_many_alarms_of_one_system_are_one_incident_that_fits(scene: Scene) -> None:
@@ -398,7 +421,7 @@ def test_news_are_sent_again_when_the_bus_was_down(scene: Scene) -> None:
     assert list(scene.ledger.query("OUTBOX")) == []
 
 
-CALLS = 21
+CALLS = 20
 
 
 def _story(scene: Scene) -> None:

@@ -57,7 +57,7 @@ def _one(by_name: Mapping[str, type[Action]], event: Any, context: LambdaContext
 
 def _tell(request: Request, result: Result) -> None:
     logger.info("outcome", outcome=result.outcome, reason=result.reason, detail=result.detail, took_ms=result.took_ms)
-    if request.mode is not Mode.PLAN:
+    if request.mode is not Mode.PLAN and not result.repeated:
         outcome.publish(result)
     _measure(result)
 

@@ -47,7 +47,7 @@ class Hold:
                 return met.finished
             if not (met.fresh or met.resumed):
                 detail = f"Another run of {self._request.action_id} started {met.running_for_s:.0f} s ago."
-                return result_of(self._request, Outcome.IN_PROGRESS, reason="running", detail=detail)
+                return result_of(self._request, Outcome.IN_PROGRESS, reason="running", detail=detail, repeated=True)
             earlier = record.attempts(self._world.ledger, self._request.action_id) if met.resumed else []
         except LedgerUnavailable as error:
             self._down = error

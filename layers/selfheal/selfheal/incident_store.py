@@ -16,6 +16,14 @@ class DuplicateDelivery(Exception):
     """This state change was taken in before."""
 
 
+class AlreadyOpen(Exception):
+    """What was to be opened is open: `incident`, as the write that lost has found it."""
+
+    def __init__(self, incident: Incident) -> None:
+        self.incident = incident
+        super().__init__(f"{incident.id} is open")
+
+
 def find_open(ledger: Ledger, key: str) -> Incident | None:
     """The open incident under `key`."""
     item = ledger.get("OPEN", key)
@@ -51,7 +59,7 @@ def commit(
 
     `incident.version` is the version that was read (0: to be opened). `offers` are steps that now wait for a person;
     `news` are kept until the caller has delivered them. Raises DuplicateDelivery when the last of `also` is a delivery
-    that was recorded before.
+    that was recorded before, AlreadyOpen when one was to be opened and there is one.
     """
     following = replace(incident, version=incident.version + 1)
     closes = incident.phase is Phase.CLOSED
@@ -66,6 +74,8 @@ def commit(
     except Lost as lost:
         if also and lost.reasons[-1] is not None:
             raise DuplicateDelivery from lost
+        if following.version == 1 and not closes and lost.reasons[0]:
+            raise AlreadyOpen(read_incident(lost.reasons[0]["doc"])) from lost
         return None
     return following
 

@@ -20,6 +20,9 @@ from selfheal.request import Request, Result
 from selfheal.sizes import trimmed
 from selfheal.words import Direction, Outcome
 
+TOLD_WITHIN_S = 30.0
+"""From its record on, until the run that made it has told the bus or is dead. A duplicate that comes later than that
+(Lambda repeats the event of a run that died after a minute) tells it again: nobody else may have."""
 MAX_RESULT_BYTES = 200_000
 """A DynamoDB item holds 400 KB; the rest is for the request and for what JSON in JSON adds."""
 
@@ -82,7 +85,8 @@ def _met(standing: Mapping[str, Any], run_id: str, wanted: str, now: float) -> C
         detail = f"this action_id belongs to {standing['what']}; {wanted} needs one of its own"
         raise Refused(Refusal.NOT_A_REQUEST, detail)
     if standing.get("run") == "done":
-        return Claim(run_id, finished=read_result(standing["doc"]["result"]))
+        repeated = now < float(standing["doc"]["at"]) + TOLD_WITHIN_S
+        return Claim(run_id, finished=replace(read_result(standing["doc"]["result"]), repeated=repeated))
     if standing.get("run_id") == run_id:  # our own put, sent again because its answer got lost on the way
         return Claim(run_id, resumed=True)
     return Claim(run_id, running_for_s=max(0.0, now - float(standing.get("doc", {}).get("at", now))))

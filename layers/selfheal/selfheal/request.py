@@ -217,6 +217,7 @@ class Result:
 
     `reason` is a refusal's value or a short cause; `detail` is for a person. `until` says when a refusal is over, in
     epoch seconds, where that is known. `undo` is the request that reverses it. `took_ms` covers the whole run.
+    `repeated`: it answers a duplicate, and the run that found it out tells the bus; it is in no JSON.
     """
 
     action: str
@@ -236,6 +237,7 @@ class Result:
     requested_by: str | None = None
     hops: int = 0
     took_ms: int = 0
+    repeated: bool = field(default=False, compare=False)
 
     @property
     def captured(self) -> str:
@@ -244,7 +246,7 @@ class Result:
 
     def as_event(self) -> dict[str, Any]:
         """The JSON form."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "repeated"}
 
     def timed(self, took_ms: int) -> Result:
         """The same with its duration."""
