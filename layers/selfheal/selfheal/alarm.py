@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from selfheal.alarm_shapes import (
@@ -30,6 +29,7 @@ from selfheal.alarm_shapes import (
     whole,
 )
 from selfheal.errors import Refused
+from selfheal.frozen import dataclass
 from selfheal.refusal import Refusal
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from selfheal import ledger as table
 from selfheal.errors import Refused
+from selfheal.frozen import dataclass
 from selfheal.incident import Incident, StepRun
 from selfheal.ledger import Ledger, Lost, Write
 from selfheal.refusal import Refusal

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from selfheal.frozen import dataclass
 from selfheal.target import Target
 
 

@@ -7,11 +7,11 @@ that no run is working on any more is sent again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from selfheal import record
 from selfheal.errors import SelfhealError
+from selfheal.frozen import dataclass
 from selfheal.ledger import Ledger
 from selfheal.observability import logger
 from selfheal.runbook import Step

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from selfheal.frozen import dataclass
 
 CATCH_UP_DAYS = 1
 """A sweep that was missed is run late if it is at most about a day old; before that it would tell of another day."""

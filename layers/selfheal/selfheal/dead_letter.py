@@ -18,10 +18,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+
+from selfheal.frozen import dataclass
 
 MAX_ASYNC_PAYLOAD = 1_048_576
 """Bytes that Lambda takes for an asynchronous invocation (botocore's model of Invoke: 1 MB)."""

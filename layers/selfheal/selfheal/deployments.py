@@ -12,7 +12,7 @@ deployment state change events".
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
@@ -21,6 +21,7 @@ from selfheal import refusals, watches
 from selfheal.alarm_shapes import pick, shown
 from selfheal.arns import Home
 from selfheal.errors import LedgerUnavailable, Refused
+from selfheal.frozen import dataclass
 from selfheal.ledger import Ledger, Lost
 from selfheal.refusal import Refusal
 from selfheal.respond import Decision, Respond

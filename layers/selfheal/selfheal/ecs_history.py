@@ -9,8 +9,9 @@ looks like any other success, and is known by its place: what it leads to has ru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from selfheal.frozen import dataclass
 
 Deployment = Mapping[str, Any]
 SUCCESSFUL = "SUCCESSFUL"

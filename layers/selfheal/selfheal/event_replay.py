@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
+from selfheal.frozen import dataclass
 
 RUNNING = ("STARTING", "RUNNING")
 """States in which a replay still sends and can be cancelled."""

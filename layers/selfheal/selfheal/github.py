@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
@@ -22,6 +22,7 @@ from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
 from selfheal.dead_letter import preview
 from selfheal.errors import Misconfigured, NotApplied, TargetForbidden, TargetNotFound, Unreadable
+from selfheal.frozen import dataclass
 
 VERSION = "2022-11-28"
 CONNECT_S = 3.0

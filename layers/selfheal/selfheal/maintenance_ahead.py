@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from selfheal import by_clock, outcome, windows
 from selfheal import ledger as table
 from selfheal.by_clock import Answer, Start
+from selfheal.frozen import dataclass
 from selfheal.ledger import DAY_S, Ledger, Lost
 from selfheal.observability import logger
 from selfheal.rounds import Done

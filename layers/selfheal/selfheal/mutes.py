@@ -6,12 +6,13 @@ A rule names up to 100 alarms and says itself whether it mutes now (API referenc
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
 from selfheal.errors import NotApplied, TargetForbidden, TargetNotFound
+from selfheal.frozen import dataclass
 from selfheal.observability import logger
 
 PERMISSIONS = ("cloudwatch:GetAlarmMuteRule", "cloudwatch:ListAlarmMuteRules")

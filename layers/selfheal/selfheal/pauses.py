@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from selfheal import incident_store, outcome
 from selfheal import ledger as table
+from selfheal.frozen import dataclass
 from selfheal.ledger import Ledger, Lost
 from selfheal.rounds import Done
 

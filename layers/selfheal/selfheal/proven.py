@@ -5,9 +5,8 @@ Written with the transaction that closes an incident; read before a rollout that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from selfheal import ledger as table
+from selfheal.frozen import dataclass
 from selfheal.incident import Incident
 from selfheal.ledger import Ledger, Write
 

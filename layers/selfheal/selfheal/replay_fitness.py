@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from selfheal.action import Decline, State
 from selfheal.errors import Refused
 from selfheal.event_replay import DAY_S, LAG_S, MAX_ACTIVE, Window, is_name, read_time, told
+from selfheal.frozen import dataclass
 from selfheal.members import listed
 from selfheal.refusal import Refusal
 from selfheal.request import Request

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
 from selfheal.dead_letter import FunctionName, Stay, function_of
 from selfheal.errors import TargetForbidden, TargetNotFound
+from selfheal.frozen import dataclass
 
 RETRY_PAUSES_S = (60, 120)
 """Lambda's pauses before the first and second retry of an asynchronous invocation (developer guide)."""

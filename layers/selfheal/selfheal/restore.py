@@ -7,13 +7,13 @@ record names the undo that has it (`undone_by`), from the take until the undo en
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from selfheal import ledger as table
 from selfheal import record
 from selfheal.action import Action, Image
 from selfheal.errors import Refused
+from selfheal.frozen import dataclass
 from selfheal.ledger import Ledger, Write
 from selfheal.refusal import Refusal
 from selfheal.request import Request

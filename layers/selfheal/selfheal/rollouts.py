@@ -9,11 +9,11 @@ the step on that target: what a person does after an inconclusive gate, having l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from selfheal import incident_store, preconditions
 from selfheal.errors import LedgerUnavailable, Refused
+from selfheal.frozen import dataclass
 from selfheal.incident import Incident, Phase, StepRun, incident_id, incident_key
 from selfheal.refusal import Refusal
 from selfheal.respond import Decision, Respond

@@ -7,11 +7,11 @@ idempotent, or tells twice rather than not at all.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from selfheal import ledger as table
 from selfheal.errors import SelfhealError
+from selfheal.frozen import dataclass
 from selfheal.ledger import Ledger, Lost
 from selfheal.observability import logger
 

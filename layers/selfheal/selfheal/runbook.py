@@ -10,13 +10,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from selfheal.calendar import When, read_when
 from selfheal.catalogue import ACTIONS, Entry
 from selfheal.errors import Misconfigured, Refused
+from selfheal.frozen import dataclass
 from selfheal.refusal import Refusal
 from selfheal.target import Target, read_target
 from selfheal.words import ResponseMode, Stage

@@ -6,11 +6,11 @@ its suggestion would still have been settling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from selfheal import judgement
 from selfheal import ledger as table
+from selfheal.frozen import dataclass
 from selfheal.incident import Incident, Status
 from selfheal.ledger import Ledger, Write
 from selfheal.runbook import Response

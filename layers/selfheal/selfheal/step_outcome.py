@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from selfheal.frozen import dataclass
 from selfheal.incident import GOOD_STATUSES, MAX_TEXT, Incident, Phase, Status, StepRun, status_of
 from selfheal.judgement import MARGIN_S
 from selfheal.refusal import Refusal

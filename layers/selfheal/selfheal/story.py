@@ -6,8 +6,8 @@ What draws a timeline (the control room, the report, a terminal) draws these mom
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from selfheal.frozen import dataclass
 from selfheal.incident import GOOD_STATUSES, Incident, Status, StepRun
 from selfheal.words import Stage
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from selfheal.errors import Refused
+from selfheal.frozen import dataclass
 from selfheal.refusal import Refusal
 
 EVERYTHING = ("pause", "*")

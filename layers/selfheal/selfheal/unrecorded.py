@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from selfheal.alarm import Alarm, from_description
 from selfheal.aws_errors import AwsError
 from selfheal.clients import client
 from selfheal.errors import Refused, SelfhealError
+from selfheal.frozen import dataclass
 from selfheal.guards.alarm import read_alarms
 from selfheal.ledger import Lost
 from selfheal.observability import logger

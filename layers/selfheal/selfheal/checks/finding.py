@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
 
 from selfheal.checks.kind import Check
+from selfheal.frozen import dataclass
 
 
 class Mark(StrEnum):

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from selfheal.errors import Refused
+from selfheal.frozen import dataclass
 from selfheal.refusal import Refusal
 
 MAX_NAMES = 100

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
 from selfheal.dead_letter import preview
+from selfheal.frozen import dataclass
 
 LATE_S = 300
 """Lines arrive up to some minutes late: a look goes back so much further, and what is not there yet is in the next."""

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ from selfheal.aws_errors import AwsError, code_of, translate
 from selfheal.clients import client
 from selfheal.errors import ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound, Unreadable
 from selfheal.evidence.found import Found, Look
+from selfheal.frozen import dataclass
 from selfheal.observability import logger
 from selfheal.request import Request
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
+from selfheal.frozen import dataclass
 from selfheal.target import Target
 
 T = TypeVar("T")

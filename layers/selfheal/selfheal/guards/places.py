@@ -8,11 +8,11 @@ both get it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from selfheal import ledger as table
 from selfheal.action import Decline
+from selfheal.frozen import dataclass
 from selfheal.ledger import Item, Write
 from selfheal.refusal import Refusal
 

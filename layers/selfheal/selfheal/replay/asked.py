@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from selfheal.action import Action
 from selfheal.arns import Home
 from selfheal.errors import Refused
+from selfheal.frozen import dataclass
 from selfheal.refusal import Refusal
 from selfheal.replay import history
 from selfheal.replay.past import Client

@@ -9,10 +9,11 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import Any
+
+from selfheal.frozen import dataclass
 
 Value = Mapping[str, Any]
 Item = dict[str, Value]

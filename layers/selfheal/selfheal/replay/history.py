@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from selfheal.arns import Home
 from selfheal.aws_errors import AwsError
 from selfheal.clients import client
 from selfheal.errors import Refused, Unreadable
+from selfheal.frozen import dataclass
 from selfheal.guards.alarm import read_alarms
 
 MAX_DAYS = 30
