@@ -44,7 +44,8 @@ MAX_LEFT_OVER = 20
 
 
 class CheckHealth(Action):
-    """AWS calls: about one to three for each check; one for all metrics, one for 100 alarms. A sweep: two to S3."""
+    """AWS calls: about one to three for each check; one for all metrics, one for 100 alarms; for many checks of a kind
+    one for each page of AWS's list, and a share of them looked at closely. A sweep: two to S3."""
 
     name = "check_health"
     permissions = ("s3:PutObject", *kinds.PERMISSIONS)
@@ -93,12 +94,14 @@ class CheckHealth(Action):
         """Look at everything."""
         timeout_s = max(1.0, min(MAX_S, self.remaining_s - RESERVE_S))
         began, started = time.time(), time.monotonic()
-        findings = run(read_checks(change.plan["checks"]), timeout_s)
+        sweep, checks = request.options["sweep"], change.plan["checks"]
+        turn = sweep_outcome.turn_of(ledger(), request.target["system"], sweep, checks) if sweep else None
+        findings = run(read_checks(checks), timeout_s, turn)
         left = left_over(request.target["system"])
         evidence = report(findings, left["open_changes"] or ()) | left
         self._summary = f"{evidence['passed']} passed, {evidence['failed']} failed, {evidence['unknown']} unknown"
         self._worst = sweep_outcome.worst_of(findings)
-        if not (sweep := request.options["sweep"]):
+        if not sweep:
             return evidence
         whole = sweep_report.document(
             system=request.target["system"],
@@ -109,7 +112,7 @@ class CheckHealth(Action):
             findings=findings,
             left_over=left,
         )
-        return evidence | {"sweep": sweep} | sweep_outcome.keep(ledger(), whole, findings, began)
+        return evidence | {"sweep": sweep} | sweep_outcome.keep(ledger(), whole, findings, began, turn)
 
     def verify(self, request: Request, change: Change) -> Verification:
         """Nothing was changed, so there is nothing to wait for. With `must_pass` all must be as expected."""
@@ -125,15 +128,20 @@ def report(findings: Sequence[Finding], open_changes: Sequence[Mapping[str, Any]
     """The evidence: the worst first, at most MAX_EVIDENCE_BYTES, the counts always of all."""
     counted = Counter(finding.verdict for finding in findings)
     evidence: dict[str, Any] = {
-        "findings": [sweep_report.told(one, open_changes) for one in sweep_report.worst_first(findings)],
+        "findings": [],
         "passed": counted[Mark.PASS],
         "failed": counted[Mark.FAIL],
         "unknown": counted[Mark.UNKNOWN],
-        "left_out": 0,
+        "left_out": len(findings),
     }
-    while len(json.dumps(evidence).encode()) > MAX_EVIDENCE_BYTES:
-        evidence["findings"].pop()
-        evidence["left_out"] += 1
+    left = MAX_EVIDENCE_BYTES - len(json.dumps(evidence).encode())
+    for one in sweep_report.worst_first(findings):
+        told = sweep_report.told(one, open_changes)
+        left -= len(json.dumps(told).encode()) + 2  # and what separates two
+        if left < 0:
+            break
+        evidence["findings"].append(told)
+        evidence["left_out"] -= 1
     return evidence
 
 

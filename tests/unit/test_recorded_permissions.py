@@ -18,6 +18,7 @@ from selfheal.ledger import PERMISSIONS as LEDGER
 from tests.unit.aws import event
 from tests.unit.conftest import ACCOUNT
 from tests.unit.dead_letters import FUNCTION, by_rule
+from tests.unit.plays.check_health import many_checks
 from tests.unit.plays.manage_sessions import sessions_of_an_instance
 from tests.unit.responding import response, runbooks, step
 from tests.unit.stage import ALARM, PLAYS, VARIANTS, Play, Stage, stage
@@ -61,6 +62,8 @@ def runs(on_stage: Stage, name: str) -> Iterator[tuple[Play, dict[str, Any]]]:
         yield on_stage.play("disable_rules_with_cloudtrail"), {}
     if name == "roll_back_alias":
         yield on_stage.play(name), {"options": {"to_version": "1"}}
+    if name == "check_health":
+        yield on_stage.play(name), {"options": {"checks": many_checks()}}
     if name == "restart_service":
         yield on_stage.play("restart_service_that_fails"), {}
     if name == "replay_dlq":

@@ -207,7 +207,7 @@ def test_checks_and_a_sweep_together_are_refused(on_stage: Stage) -> None:
 def test_what_must_pass_does_not_hold_unless_all_pass(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, found: list[Finding], must_pass: bool, verdict: Verdict
 ) -> None:
-    monkeypatch.setattr("functions.check_health.app.run", lambda checks, timeout_s: found)
+    monkeypatch.setattr("functions.check_health.app.run", lambda checks, timeout_s, turn: found)
     request = ask("check_health", SYSTEM, options={"checks": [{"bus": "shop"}], "must_pass": must_pass})
     action = CheckHealth()
     change = planned(action, request)

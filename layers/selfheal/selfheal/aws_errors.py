@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from selfheal.errors import ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound, Unreadable
+from selfheal.errors import ChangedMeanwhile, NotApplied, TargetForbidden, TargetNotFound, Throttled, Unreadable
 
 _NOT_FOUND = {
     "ResourceNotFoundException",
@@ -55,12 +55,15 @@ _LOST_RACE = {
     "OperationAbortedException",  # CloudWatch Logs
     "ConcurrentUpdateException",  # Application Auto Scaling
 }
-_NO_ANSWER = {
+_THROTTLED = {
     "Throttling",
     "ThrottlingException",
     "TooManyRequestsException",
     "RequestLimitExceeded",
+    "RequestThrottled",  # SQS
     "ProvisionedThroughputExceededException",
+}
+_NO_ANSWER = _THROTTLED | {
     "ServiceException",
     "InternalServerError",
     "InternalServerException",
@@ -98,8 +101,14 @@ def translate(error: ClientError | BotoCoreError, what: str) -> NoReturn:
     if code in _LOST_RACE:
         raise ChangedMeanwhile(message) from error
     if code in _NO_ANSWER or _went_unanswered(error):
-        raise Unreadable(what, str(error)) from error
+        raise unreadable(error, what) from error
     raise NotApplied(message) from error
+
+
+def unreadable(error: ClientError | BotoCoreError, what: str) -> Unreadable:
+    """The error of a read that `what` did not answer; Throttled where AWS only wants it later."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(error, ClientError) else 0
+    return (Throttled if code_of(error) in _THROTTLED or status == 429 else Unreadable)(what, str(error))
 
 
 def _went_unanswered(error: ClientError | BotoCoreError) -> bool:

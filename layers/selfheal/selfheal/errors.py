@@ -7,6 +7,7 @@ SelfhealError
 ├── ChangedMeanwhile        compare-and-set lost: plan again from a fresh observation
 ├── NotApplied              AWS refused the change and nothing was changed
 ├── Unreadable              a dependency of a guard or of the ledger did not answer
+│   ├── Throttled           AWS said "not so fast": it was not carried out, and will be later
 │   └── LedgerUnavailable   the ledger itself did not answer
 ├── Raced                   others were faster too often: to be delivered again
 └── Misconfigured           the stack was deployed wrongly (an environment variable is missing, …)
@@ -58,6 +59,10 @@ class Unreadable(SelfhealError):
     def __init__(self, what: str, why: str) -> None:
         self.what = what
         super().__init__(f"{what} cannot be read: {why}")
+
+
+class Throttled(Unreadable):
+    """AWS took no more calls for the moment; what waits in line for its turn tries again later."""
 
 
 class LedgerUnavailable(Unreadable):

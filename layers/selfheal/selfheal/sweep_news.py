@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from selfheal.checks.finding import Finding, Mark
+from selfheal.checks.turns import label_of
+from selfheal.frozen import dataclass
 from selfheal.sweep_results import Known, SweepResult
 
 MAX_KNOWN = 500
 """Findings that are remembered one by one; an item holds 400 KB."""
-MAX_LABEL = 160
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ def key_of(finding: Finding) -> str:
     return _hash(finding.check, finding.resource, finding.expected)
 
 
+def digest_of_checks(checks: Sequence[object]) -> str:
+    """The same for the same checks in the same order."""
+    return _hash(*(json.dumps(check, sort_keys=True, default=str) for check in checks))
+
+
 def digest_of(findings: Sequence[Finding]) -> str:
     """The same for the same failing and unknown findings, in whatever order."""
     return _hash(*sorted(f"{key_of(one)}{one.verdict}" for one in findings if one.verdict is not Mark.PASS))
@@ -62,7 +67,7 @@ def line_of(finding: Finding) -> str:
 
 
 def _known(finding: Finding) -> Known:
-    return Known(finding.verdict.value, finding.check, f"{finding.check} {finding.resource}"[:MAX_LABEL])
+    return Known(finding.verdict.value, finding.check, label_of(finding.check, finding.resource))
 
 
 def _hash(*parts: str) -> str:

@@ -12,6 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from selfheal import outcome, sweep_news, sweep_report, sweep_results
 from selfheal.checks.finding import Finding, Mark
+from selfheal.checks.turns import Turn
 from selfheal.errors import LedgerUnavailable, SelfhealError
 from selfheal.ledger import Ledger
 from selfheal.observability import logger, measure
@@ -20,7 +21,20 @@ from selfheal.sweep_notice import MAX_TOLD
 from selfheal.sweep_results import SweepResult
 
 
-def keep(ledger: Ledger, report: Mapping[str, Any], findings: Sequence[Finding], at: float) -> dict[str, Any]:
+def turn_of(ledger: Ledger, system: str, sweep: str, checks: Sequence[Mapping[str, Any]]) -> Turn:
+    """Which run of these checks this is, and what was not as expected the last time."""
+    try:
+        before = sweep_results.last(ledger, system, sweep)
+    except LedgerUnavailable as error:  # some share is as good as another
+        logger.warning("last run of the sweep not read", sweep=sweep, cause=str(error))
+        before = None
+    digest = sweep_news.digest_of_checks(checks)
+    return before.next_of(digest) if before else Turn(checks=digest)
+
+
+def keep(
+    ledger: Ledger, report: Mapping[str, Any], findings: Sequence[Finding], at: float, turn: Turn | None = None
+) -> dict[str, Any]:
     """Store, tell, record, measure; answers what belongs into the evidence. Raises nothing that may be expected.
 
     People are told before the result is recorded: a crash in between tells twice rather than not at all.
@@ -31,13 +45,19 @@ def keep(ledger: Ledger, report: Mapping[str, Any], findings: Sequence[Finding],
     except SelfhealError as error:
         logger.error("report not stored", sweep=report["sweep"], cause=str(error))
         noted["report_note"] = str(error)
-    noted |= _tell_and_record(ledger, report, findings, at, noted)
+    noted |= _tell_and_record(ledger, report, findings, at=at, noted=noted, turn=turn or Turn())
     _measure(report)
     return noted
 
 
 def _tell_and_record(
-    ledger: Ledger, report: Mapping[str, Any], findings: Sequence[Finding], at: float, noted: Mapping[str, Any]
+    ledger: Ledger,
+    report: Mapping[str, Any],
+    findings: Sequence[Finding],
+    *,
+    at: float,
+    noted: Mapping[str, Any],
+    turn: Turn,
 ) -> dict[str, Any]:
     system, sweep = report["system"], report["sweep"]
     try:
@@ -64,6 +84,8 @@ def _tell_and_record(
         digest=sweep_news.digest_of(findings),
         worst=worst_of(findings),
         known=known,
+        checks=turn.checks,
+        turn=turn.number if told or not news.is_some else turn.number - 1,  # what nobody was told is looked at again
     )
     try:
         recorded = sweep_results.record(ledger, system, sweep, result)

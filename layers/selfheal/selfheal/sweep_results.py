@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from selfheal import ledger as table
+from selfheal.checks.turns import Turn
+from selfheal.frozen import dataclass
 from selfheal.ledger import Ledger, Lost
 
 
@@ -33,6 +35,14 @@ class SweepResult:
     digest: str
     worst: str
     known: Mapping[str, Known]
+    checks: str = ""
+    turn: int = 0
+    """How often the same `checks` ran before: of many, each run looks closely at others."""
+
+    def next_of(self, checks: str) -> Turn:
+        """The turn that comes after this one."""
+        suspects = frozenset(one.label for one in self.known.values())
+        return Turn(self.turn + 1 if checks == self.checks else 0, suspects, checks)
 
 
 def last(ledger: Ledger, system: str, sweep: str) -> SweepResult | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from selfheal.checks import flag, function, schedule
+from selfheal.checks.rules import FEW_RULES
 from selfheal.clients import client
 
 from tests.unit.dead_letters import ACCOUNT, FUNCTION, SOURCE_ARN
@@ -55,6 +57,16 @@ def check_health(stage: Stage, number: int) -> Play:
     return Play(
         number, "check_health", {"system": f"s{number}"}, lambda: None, None, more={"options": {"checks": checks}}
     )
+
+
+def many_checks() -> list[Mapping[str, Any]]:
+    """So many of a kind that AWS's lists are read."""
+    return [
+        *[{"function": FUNCTION}] * (function.FEW + 1),
+        *[{"schedule": "daily"}] * (schedule.FEW + 1),
+        *[{"flag": "/shop/flag"}] * (flag.FEW + 1),
+        {"rules": {"bus": "selfheal", "names": ["rule"] * (FEW_RULES + 1)}},
+    ]
 
 
 def _made(stage: Stage, number: int) -> list[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from selfheal.aws_errors import AwsError, translate
+from selfheal.checks import pages
 from selfheal.checks.finding import Finding, Mark, Problem, findings
 from selfheal.checks.kind import Check, CheckKind, Field
 from selfheal.clients import client
@@ -49,15 +49,9 @@ def _by_names(names: Sequence[str]) -> Iterable[Alarm]:
 
 def _alarms(**which: Any) -> Iterable[Alarm]:
     """Without AlarmTypes, composite alarms are never returned."""
-    try:
-        pages = (
-            client("cloudwatch")
-            .get_paginator("describe_alarms")
-            .paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"], PaginationConfig={"PageSize": PER_CALL}, **which)
-        )
-        return [alarm for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for alarm in page.get(kind, [])]
-    except AwsError as error:
-        translate(error, "alarms")
+    asked = {"AlarmTypes": ["MetricAlarm", "CompositeAlarm"], "MaxRecords": PER_CALL, **which}
+    found = pages.read(client("cloudwatch").describe_alarms, "alarms", **asked)
+    return [alarm for page in found for kind in ("MetricAlarms", "CompositeAlarms") for alarm in page.get(kind, [])]
 
 
 def _names(check: Check, found: Mapping[str, Alarm]) -> list[Finding]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
+from selfheal.checks import pages
 from selfheal.checks.finding import Finding, Mark, Problem, findings
 from selfheal.checks.kind import Check, CheckKind, named
+from selfheal.checks.turns import Turn
 from selfheal.clients import client
-from selfheal.errors import TargetNotFound
+from selfheal.errors import NotApplied, TargetForbidden, TargetNotFound, Unreadable
 
 KIND = CheckKind(
     "function",
@@ -19,7 +21,8 @@ KIND = CheckKind(
     named_by=("function",),
 )
 SERVICES = ("lambda",)
-PERMISSIONS = ("lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration")
+PERMISSIONS = ("lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration", "lambda:ListFunctions")
+FEW = 30
 
 HOW_TO_MAKE_IT_AGAIN = (
     "CloudFormation does not notice it and an unchanged template changes nothing: run `aws cloudformation"
@@ -44,6 +47,38 @@ def look(check: Check) -> list[Finding]:
     idle = seen.get("State") == "Inactive"
     problems = [*([] if idle else of_state(seen)), *of_update(seen), *of_concurrency(concurrency)]
     return findings(check, problems, "it is idle: its next invocation wakes it, and may fail" if idle else "active")
+
+
+def listed(checks: Sequence[Check], turn: Turn) -> list[list[Finding] | None]:
+    """ListFunctions, 50 per page: it tells that they are there, and neither their state nor their concurrency (API
+    reference), so that a share is looked at closely."""
+    there = all_of_them(checks, turn)
+    fine = "it is there; its state and concurrency were not looked at this time"
+
+    def as_listed(check: Check) -> list[Finding] | None:
+        if not there:
+            return []
+        return findings(check, [], fine) if check["function"] in there else None
+
+    return turn.take(checks, FEW, "the state and concurrency", as_listed)
+
+
+def all_of_them(checks: Sequence[Check], turn: Turn) -> frozenset[str]:
+    """The names of the account's functions; empty where the list can't be read, or is too long for so few checks."""
+
+    def read() -> frozenset[str]:
+        found = pages.read(
+            client("lambda").list_functions,
+            "functions",
+            tokens=("NextMarker", "Marker"),
+            most=pages.most_pages(len(checks)),
+        )
+        try:
+            return frozenset(one["FunctionName"] for page in found for one in page["Functions"])
+        except (TargetForbidden, Unreadable, NotApplied):
+            return frozenset()
+
+    return turn.once("functions", read)
 
 
 def of_state(seen: Mapping[str, Any]) -> list[Problem]:

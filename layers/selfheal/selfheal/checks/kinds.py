@@ -47,7 +47,7 @@ from selfheal.checks.kind import Check, CheckKind
 from selfheal.errors import Refused
 from selfheal.refusal import Refusal
 
-MAX_CHECKS = 200
+MAX_CHECKS = 5_000
 """Of one request; more belong into several sweeps."""
 
 MODULES: Mapping[str, ModuleType] = {

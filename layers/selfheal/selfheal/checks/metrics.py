@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.checks.kind import Check
+from selfheal.checks.patience import patiently
 from selfheal.clients import client
 from selfheal.errors import Unreadable
+from selfheal.frozen import dataclass
 
 MAX_QUERIES = 500
 MAX_POINTS = 100_000
@@ -74,7 +76,7 @@ def read_sums(wanted: Sequence[Wanted]) -> Sums:
     for minutes in sorted({each.minutes for each in wanted}):
         of_window = [each for each in dict.fromkeys(wanted) if each.minutes == minutes]
         for chunk in _chunks(of_window):
-            sums.update(_read(chunk, minutes))
+            sums.update(patiently(partial(_read, chunk, minutes)))
     return sums
 
 
