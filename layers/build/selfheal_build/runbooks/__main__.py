@@ -1,4 +1,4 @@
-"""`python -m selfheal_build.runbooks {compile,validate,schema,procedure}`: exit 1 when a runbook is wrong."""
+"""`python -m selfheal_build.runbooks {compile,validate,schema,procedure,explain}`: exit 1 when a runbook is wrong."""
 
 import argparse
 import os
@@ -8,8 +8,9 @@ from pathlib import Path
 from selfheal import procedures
 from selfheal.errors import Refused
 from selfheal.runbook import read_runbooks
+from selfheal.words import ResponseMode
 
-from . import compiler, schema
+from . import compiler, explain, schema
 from .problems import RunbooksInvalid
 
 FOLDER = Path(__file__).resolve().parents[3] / "runbooks"
@@ -30,6 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     prepared.add_argument("procedure", help="system/name")
     prepared.add_argument("--source", type=Path, default=FOLDER, help="folder of the runbooks")
     prepared.add_argument("--stack-name", default="selfheal", help="the stack that the commands name")
+    explained = commands.add_parser("explain", help="what would happen if this alarm went red, and which lines say so")
+    explained.add_argument("alarm", help="its name")
+    explained.add_argument("--source", type=Path, default=FOLDER, help="folder of the runbooks")
+    explained.add_argument("--max-mode", type=ResponseMode, choices=list(ResponseMode), default=ResponseMode.SUGGEST)
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "compile":
@@ -38,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
             _validate(chosen.paths)
         elif chosen.command == "procedure":
             print(_procedure(chosen.source, chosen.procedure, chosen.stack_name), end="")
+        elif chosen.command == "explain":
+            print(explain.explain(chosen.source, _shown(chosen.source), chosen.alarm, chosen.max_mode), end="")
         else:
             return _publish(chosen.out, chosen.check)
     except RunbooksInvalid as invalid:

@@ -63,8 +63,25 @@ def compile_files(
 
     `whole`: there are no others, so that a rollout of another system must be in one of them.
     """
-    found = list(problems or [])
-    sources = []
+    sources, found = _read(files)
+    found += problems or []
+    found += _twice(sources)
+    if len(sources) == len(files):  # else what is missing may stand in the one that is wrong
+        found += _rollouts_to_come_first(sources, whole=whole)
+    if found:
+        raise RunbooksInvalid(found)
+    return {"version": FORMAT_VERSION, "systems": [system for source in sources for _, system in source.systems()]}
+
+
+def sources_of(folder: File, shown_as: str) -> list[Source]:
+    """The files of a folder that have no problem of their own, with the places of all that stands in them."""
+    sources, _ = _read([(file, f"{shown_as}/{file.name}") for file in sorted(folder.glob("*.yaml"))])
+    return sources
+
+
+def _read(files: list[tuple[File, str]]) -> tuple[list[Source], list[Problem]]:
+    """Those that are right, and what is wrong with the others."""
+    sources, found = [], []
     for file, name in files:
         document = read(file, name)
         found += document.problems
@@ -78,12 +95,7 @@ def compile_files(
         found += [document.problem(each.path, each.message, each.at_key) for each in wrong]
         if runbook is not None and not wrong:
             sources.append(Source(document, runbook))
-    found += _twice(sources)
-    if len(sources) == len(files):  # else what is missing may stand in the one that is wrong
-        found += _rollouts_to_come_first(sources, whole=whole)
-    if found:
-        raise RunbooksInvalid(found)
-    return {"version": FORMAT_VERSION, "systems": [system for source in sources for _, system in source.systems()]}
+    return sources, found
 
 
 def write(compiled: dict[str, Any], out: File) -> None:
