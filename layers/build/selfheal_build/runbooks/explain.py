@@ -99,7 +99,8 @@ class _Explained:
         response, limits = self._response, self._response["limits"]
         yield f"a person is told if it is not green after {_span(response['escalate_after_s'])}, or when all was tried"
         pause = _span(response["cooldown_s"])
-        yield f"at most {limits['per_hour']} incidents an hour and {limits['per_day']} a day; {pause} between two on a target"
+        often = f"{limits['per_hour']} incidents an hour, {limits['per_day']} a day"
+        yield f"at most {often}; {pause} between two on a target"
         yield f"after {limits['useless']} in a row that it did not heal, it stops"
         if self._system["maintenance"]:
             yield f"{self._top('maintenance')}  in these windows nothing risky is done by itself"
