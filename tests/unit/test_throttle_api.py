@@ -54,7 +54,7 @@ def gateway(stage: dict[str, Any]) -> Iterator[list[Any]]:
                 http_update(stage, asked)
         return SimpleNamespace(status_code=200), json.loads(json.dumps(stage))
 
-    events = clients._session().events
+    events = clients.hooks()
     events.register("before-call.*.*", answer)
     clients.forget(session=False)
     client("apigateway"), client("apigatewayv2")

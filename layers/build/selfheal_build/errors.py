@@ -17,5 +17,9 @@ class UnknownService(BuildError):
     """A service named for the layer is not one that botocore knows."""
 
 
+class MissingRoot(BuildError):
+    """botocore's bundle of certificates lacks a root that AWS's endpoints are signed by."""
+
+
 class BytecodeFailed(BuildError):
     """The target's interpreter refuses a source that is about to be deployed."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import bytecode
 from .artefact import copy_package, refuse_compiled, settle
+from .certificates import keep_amazons_roots
 from .errors import BuildError
 from .installer import install_for_lambda
 from .services import keep_services, services_of
@@ -40,6 +41,7 @@ def build_dependencies(root: Path, out: Path) -> None:
             refuse_compiled(fresh)
             _trim(fresh / "python")
             keep_services(fresh / "python", services)
+            keep_amazons_roots(fresh / "python")
             bytecode.add_bytecode(fresh, mounted_at=MOUNTED_AT)
             settle(fresh)
             _put(fresh, kept)
