@@ -135,7 +135,7 @@ class Watch:
 @contextmanager
 def watching(wire: Wire) -> Iterator[Watch]:
     """Watch every client that is made within; to be entered before the stage is made."""
-    watch, events = Watch(wire), clients._session().events
+    watch, events = Watch(wire), clients.hooks()
     hooks: dict[str, Any] = {"before-call.*.*": watch.before, "after-call.*.*": watch.after}
     for name, hook in hooks.items():
         events.register_first(name, hook)
