@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from selfheal import approvals, incident_store, starter
+from selfheal import approvals, incident_store, starter, widget
 from selfheal import ledger as table
 from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, State, Verification
 from selfheal.approvals import Waiting
@@ -221,4 +221,4 @@ def _when(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-lambda_handler = handler_for(Approve, Deny, TakeOver, HandBack, Pause, Resume)
+lambda_handler = widget.pressable(handler_for(Approve, Deny, TakeOver, HandBack, Pause, Resume))

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from selfheal import changes, incident_store, record, starter
+from selfheal import changes, incident_store, record, starter, widget
 from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, State, Verification
 from selfheal.catalogue import ACTIONS
 from selfheal.handler import handler_for
@@ -129,4 +129,4 @@ def _undo(change: Changed, request: Request) -> str:
     return action_id
 
 
-lambda_handler = handler_for(Undo)
+lambda_handler = widget.pressable(handler_for(Undo))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from selfheal.control_room.markup import Markup, escaped, join, parameters, tag
 
@@ -28,6 +28,7 @@ HOSTILE = (
 TEXTS = st.one_of(st.text(), st.sampled_from(HOSTILE), st.text(alphabet="<>\"'&=/ -!a;{}\\\n"))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXTS)
 def test_a_text_is_read_as_it_is(text: str) -> None:
     (element,) = every(read(tag("div", text, title=text)), "div")
@@ -38,6 +39,7 @@ def test_a_text_is_read_as_it_is(text: str) -> None:
     assert escaped(element.text).replace("\r\n", "\n").replace("\r", "\n") == readable
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(TEXTS, TEXTS))
 def test_parameters_are_read_back_as_they_are(document: dict[str, str]) -> None:
     content = parameters(document)
@@ -47,13 +49,13 @@ def test_parameters_are_read_back_as_they_are(document: dict[str, str]) -> None:
     assert json.loads(element.text) == document
 
 
-@pytest.mark.parametrize("name", ["script", "iframe", "img", "a", "object", "style/onload=x"])
+@pytest.mark.parametrize("name", ["script", "iframe", "img", "link", "object", "style/onload=x"])
 def test_an_element_that_is_not_listed_is_not_made(name: str) -> None:
     with pytest.raises(ValueError, match="not listed"):
         tag(name)
 
 
-@pytest.mark.parametrize("name", ["onclick", "style", "href", "src", 'x" onload="'])
+@pytest.mark.parametrize("name", ["onclick", "style", "src", 'x" onload="'])
 def test_an_attribute_that_is_not_listed_is_not_made(name: str) -> None:
     more: dict[str, Any] = {name: "x"}
     with pytest.raises(ValueError, match="not listed"):

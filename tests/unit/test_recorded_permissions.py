@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selfheal import capture, runbook
+from selfheal import capture, runbook, world
 from selfheal.action import Action
 from selfheal.catalogue import ACTIONS, functions
 from selfheal.clients import client
 from selfheal.guards import chain
 from selfheal.ledger import PERMISSIONS as LEDGER
 
+from tests.unit import rooms
 from tests.unit.aws import event
 from tests.unit.conftest import ACCOUNT
 from tests.unit.dead_letters import FUNCTION, by_rule
@@ -150,3 +151,12 @@ def test_notify_calls_what_it_declares(on_stage: Stage, monkeypatch: pytest.Monk
     assert told is not None
     assert told["told"]
     assert on_stage.wire.permissions == declared("notify")
+
+
+def test_the_control_room_calls_what_it_declares_and_so_only_reads(
+    on_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runbook, "load", lambda path=None: runbooks(response()))
+    rooms.fill(world.ledger(), "function failing", on_stage.clock.now())
+    assert "Open incidents" in str(on_stage.invoke("show_control_room", event("show_control_room")))
+    assert on_stage.wire.permissions == declared("show_control_room") == {"dynamodb:Query"}

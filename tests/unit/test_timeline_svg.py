@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from selfheal import story
 from selfheal.control_room import timeline_svg
@@ -84,6 +84,7 @@ def test_nothing_is_drawn_outside() -> None:
                 assert float(bar.attributes["x"] or 0) + float(bar.attributes["width"] or 0) <= width
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXTS, TEXTS, st.integers(0, 2000), st.floats(-1e6, 1e9), st.one_of(st.none(), st.floats(-1e6, 1e9)))
 def test_hostile_texts_and_times_change_no_element(
     title: str, detail: str, width: int, after: float, took: float | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from selfheal import approvals, outbox, proven, scores, usefulness, versions
+from selfheal import approvals, closed, outbox, proven, scores, usefulness, versions
 from selfheal import ledger as table
 from selfheal.guards import storm
 from selfheal.incident import Incident, Phase, StepRun, read_incident
@@ -95,6 +95,7 @@ def _closing(ledger: Ledger, incident: Incident, now: float) -> list[Write]:
     doc = {**incident.as_doc(), "score": scores.of(incident)}
     writes.append(table.put(f"INCIDENT#{incident.id}", "INCIDENT", doc, expires=int(now + table.KEEP_S)))
     writes += [scores.counted(incident), *proven.closed(incident, now)]
+    writes.append(closed.listed(incident, now))
     writes += versions.rolled_back_from(ledger, incident, now)
     owned = [(f"TARGET#{key}", "OWNER") for key in incident.target_keys()]
     read = {(item["pk"], item["sk"]): item for item in ledger.get_many([*owned, usefulness.key(incident)])}

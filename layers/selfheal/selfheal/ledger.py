@@ -5,6 +5,7 @@
                                          incident that got it
     OPEN                   <key>         the one open incident of (system, response, target); `version` counts advances
     INCIDENT#<id>          INCIDENT      a closed incident
+    CLOSED                 <time>#<id>   a few lines of an incident that was closed then, for those who look
     ACTION#<action_id>     ACTION        a request, its lease and its result: the idempotency of every action;
                                          `run_id` fences late runs, `undone_by` names the one undo
     ACTION#<action_id>     ATTEMPT#<nn>  before-image, plan and wanted after-image, written before the call

@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_HTML = "b button code cwdb-action div details form h2 h3 input label li option p select small span strong summary"
+_HTML = "a b button code cwdb-action div details form h1 h2 h3 header input label li main option p pre section"
+_FIELDS = "select small span strong summary"
 _TABLE = "table tbody td th thead tr ul"
 _SVG = "svg g line rect circle path text title"
-TAGS = frozenset(f"{_HTML} {_TABLE} {_SVG}".split())
-_OF_HTML = "action class colspan confirmation display endpoint event id maxlength name open placeholder role scope"
+TAGS = frozenset(f"{_HTML} {_FIELDS} {_TABLE} {_SVG}".split())
+_OF_HTML = "action class colspan confirmation display endpoint event href id maxlength name open placeholder role scope"
 _OF_FIELDS = "selected size title type value"
 _OF_SVG = "cx cy d dy fill fill-opacity height opacity points r rx transform viewBox width x x1 x2 xmlns y y1 y2"
 _OF_STROKES = "stroke stroke-dasharray stroke-linecap stroke-width"
@@ -36,7 +37,7 @@ class Markup(str):
 Child = Markup | str | int | float | None | Iterable["Child"]
 
 
-def tag(name: str, *children: Child, **attributes: str | int | float | bool | None) -> Markup:
+def tag(name: str, /, *children: Child, **attributes: str | int | float | bool | None) -> Markup:
     """One element. `class_` is `class`, `stroke_width` is `stroke-width`; an attribute that is None or False is left
     out, one that is True has no value. Raises ValueError for a tag or an attribute that is not listed."""
     if name not in TAGS:
@@ -86,4 +87,6 @@ def _attributes(attributes: Mapping[str, str | int | float | bool | None]) -> It
             raise ValueError(f"{name} is not listed")
         if value is None or value is False:
             continue
+        if name == "href" and not str(value).startswith("https://"):
+            raise ValueError("only pages of the web are linked to")
         yield f" {name}" if value is True else f' {name}="{escaped(str(value))}"'

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from selfheal.control_room.durations import length
 from selfheal.control_room.markup import Markup, join, tag
+from selfheal.frozen import dataclass
 from selfheal.story import Moment
 
 RED, AMBER, GREEN, BLUE, GREY = "#d9402a", "#c77d0a", "#2e9a3c", "#3184d9", "#808a94"
@@ -23,6 +23,8 @@ _ROW, _TOP, _BAR, _FONT = 22, 30, 12, 11
 _TICKS = ((1, "1 s"), (10, "10 s"), (60, "1 min"), (600, "10 min"), (3_600, "1 h"), (21_600, "6 h"), (86_400, "1 d"),
           (604_800, "7 d"), (2_592_000, "30 d"), (31_536_000, "1 y"))  # fmt: skip
 _MILESTONES = {"contained": AMBER, "green": GREEN, "escalated": RED, "closed": GREY}
+_STATUS = 84
+"""Room at the right, for a bar's word."""
 _AFTER = 0.02
 """Of the plot: what ends now must be seen to end."""
 
@@ -58,7 +60,7 @@ class _Drawing:
         end_s = max(10.0, (max(times, default=red_at) - red_at) * (1 + _AFTER))
         self._flags: list[tuple[float, float]] = []
         self._labels = min(230, width * 0.3)
-        self._scale = _Scale(self._labels + 10, width - 14, end_s)
+        self._scale = _Scale(self._labels + 10, width - _STATUS, end_s)
         self._height = _TOP + _ROW * (len(self._rows) + 1) + (_ROW if self._left_out else 0) + 24
 
     def whole(self) -> Markup:
@@ -114,12 +116,10 @@ class _Drawing:
         colour = _colour(one)
         what, _, status = one.title.rpartition(": ")
         began, ended = one.at - self._red_at, (one.until or self._end) - self._red_at
-        end_x = self._scale.x(ended) + 7
-        told = status or one.title
-        inside = end_x + _width_of(told, _FONT) <= self._width
-        text = {"x": end_x} if inside else {"x": self._scale.x(began) - 7, "text_anchor": "end"}
+        room = self._width - self._scale.x(ended) - 7
+        told = fitting(status or one.title, room, _FONT)
         shape = self._bar(number, began, ended, colour, faint=one.until is None)
-        said = tag("text", told, y=self._middle(number) + 4, opacity=0.85, **text)
+        said = tag("text", told, x=self._width - room, y=self._middle(number) + 4, opacity=0.85)
         took = f", took {length(ended - began)}" if one.until else ""
         hint = tag("title", f"{one.title} {length(began)} after red{took}. {one.detail}"[:400])
         return tag("g", hint, self._label(number, what or one.title, OF_STAGE.get(one.kind, GREY)), shape, said)
@@ -200,8 +200,9 @@ def _width_of(text: str, size: float) -> float:
 
 def fitting(text: str, pixels: float, size: float) -> str:
     """As much of a text as there is room for."""
-    if _width_of(text, size) <= pixels:
+    if len(text) < 1_000 and _width_of(text, size) <= pixels:
         return text
+    text = text[: max(0, int(pixels / (size * 0.56)))]
     while text and _width_of(text, size) + size > pixels:
         text = text[:-1]
     return f"{text.rstrip()}…"
