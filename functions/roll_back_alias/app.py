@@ -18,12 +18,20 @@ points to the newer version, so revert or redeploy afterwards.
 
 Lambda allows 15 control-plane calls a second for an account, reads included. This many are made:
 
-    weights dropped, or undo     3   GetAlias · UpdateAlias · GetAlias
-    to_version                   4   GetAlias · GetFunctionConfiguration · UpdateAlias · GetAlias
-    otherwise                    4   GetAlias · ListVersionsByFunction · UpdateAlias · GetAlias
+    weights dropped, or undo     2   GetAlias · UpdateAlias
+    the ledger knows enough      2   GetAlias · UpdateAlias
+    to_version                   3   GetAlias · GetFunctionConfiguration · UpdateAlias
+    otherwise                    3   GetAlias · ListVersionsByFunction · UpdateAlias
 
 and 1 more for each further 50 versions, up to 3 more if the list leaves out the versions' state (it may: the API
-reference says so of ListFunctions), 1 more for a lost compare-and-set, up to 3 more while Lambda is busy.
+reference says so of ListFunctions), 2 more for a lost compare-and-set, up to 3 more while Lambda is busy, 1 more each
+time the change is verified by anything but the answer of our own UpdateAlias: by a run that was resumed, and while
+Lambda still moves capacity.
+
+The ledger knows enough where it has the facts of the current version and of the version that was proven last, no older
+than two weeks (`selfheal.versions`): every rollback that lists versions leaves them behind, and every watch of a
+deployment. If Lambda refuses that version all the same (it was deleted meanwhile), the versions are listed and it is
+planned again.
 """
 
 from __future__ import annotations
@@ -32,7 +40,6 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from selfheal import versions
@@ -40,9 +47,18 @@ from selfheal.action import DEPLOYED_AT, Action, AlreadyDone, Change, Decision, 
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
 from selfheal.code_deploy import deployment_info, in_flight
-from selfheal.errors import ChangedMeanwhile, LedgerUnavailable, Refused, TargetForbidden, TargetNotFound, Unreadable
+from selfheal.errors import (
+    ChangedMeanwhile,
+    LedgerUnavailable,
+    NotApplied,
+    Refused,
+    TargetForbidden,
+    TargetNotFound,
+    Unreadable,
+)
 from selfheal.function_version import SETTINGS, alias_of
 from selfheal.handler import handler_for
+from selfheal.ledger import Lost
 from selfheal.observability import logger
 from selfheal.refusal import Refusal
 from selfheal.request import Request
@@ -51,6 +67,8 @@ from selfheal.world import ledger
 
 BUSY_PAUSES_S = (0.5, 1.0, 2.0)
 """Waits while another operation on the function is in progress (409)."""
+BY_THE_LEDGER = "by_the_ledger"
+"""Planned without a list of what there is."""
 STATES_TO_READ = 3
 USABLE = ("Active", "Inactive")
 CONFIGURATION = ("Environment", *SETTINGS)
@@ -76,6 +94,8 @@ class RollBackAlias(Action):
     def __init__(self, remaining_s: float = 60.0) -> None:
         super().__init__(remaining_s)
         self._called = False
+        self._answer: dict[str, Any] | None = None
+        self._list = False
 
     def observe(self, request: Request) -> State:
         """The alias and as much about versions and deployments as the decision needs, no call more.
@@ -102,13 +122,16 @@ class RollBackAlias(Action):
             return state
         if asked is not None:
             return state | {"versions": _asked(function, asked)}
+        known = _journal(request)
+        state |= {"last_known_good": list(known.good), "bad_versions": list(known.bad)}
+        if not _canary(state) and not self._list and (best := versions.best(known, state["version"])):
+            return state | _by_the_ledger(known, state["version"], best)
         if code_deploy:
             state |= _deployments(code_deploy)
-        state |= _journal(request)
         if _canary(state):
             return state
         replaced = state["successful"]["from"] if state["successful"] else None
-        return state | _earlier(function, state["version"], replaced)
+        return state | _earlier(function, state["version"], replaced, known)
 
     def decide(self, state: State, request: Request) -> Decision:
         """Where to, or why not."""
@@ -122,7 +145,8 @@ class RollBackAlias(Action):
         else:
             found = _asked_for(state, request) if request.options.get("to_version") else _last_good(state)
             if isinstance(found, Decline):
-                return replace(found, evidence={**found.evidence, "serving": self.image(state)})
+                told = {**found.evidence, **_learnt(state), "serving": self.image(state)}
+                return replace(found, evidence=told)
             wanted = {"version": found, "weights": {}}
         before = self.image(state)
         if wanted == before:
@@ -132,24 +156,39 @@ class RollBackAlias(Action):
             summary=_summary(f"{name} of {request.target['function']}", before, wanted),
             before=before,
             after=wanted,
-            plan={"revision": state["revision"]},
+            plan={"revision": state["revision"], **({BY_THE_LEDGER: True} if state.get(BY_THE_LEDGER) else {})},
             facts={DEPLOYED_AT: state.get("deployed_at")},
+            evidence=_learnt(state),
         )
 
     def apply(self, request: Request, change: Change) -> Mapping[str, Any]:
-        """One UpdateAlias. After a lost compare-and-set the alias is read: a run that died may have written it."""
+        """One UpdateAlias. After a lost compare-and-set the alias is read: a run that died may have written it.
+
+        Raises ChangedMeanwhile as well if Lambda refuses a version that only the ledger knew: with a list of what there
+        is now it is planned again.
+        """
         self._called = True
         try:
-            return {"revision": _update(request, change)}
+            self._answer = _update(request, change)
         except ChangedMeanwhile:
             now = alias_of(request.target.fields)
             if _image(now) != change.after:
                 raise
             return {"revision": now["RevisionId"], "written": False}
+        except (TargetNotFound, NotApplied) as error:
+            if self._list or not change.plan.get(BY_THE_LEDGER):
+                raise
+            self._list = True
+            raise ChangedMeanwhile(f"version {change.after['version']} cannot be gone to: {error}") from error
+        _keep(request, change)
+        return {"revision": self._answer["RevisionId"]}
 
     def verify(self, request: Request, change: Change) -> Verification:
-        """One GetAlias. With provisioned concurrency Lambda itself keeps a weight on the old version for a while."""
-        now = alias_of(request.target.fields)
+        """The answer of our own UpdateAlias, which is the alias as it is after it; else one GetAlias.
+
+        With provisioned concurrency Lambda itself keeps a weight on the old version for a while.
+        """
+        now, self._answer = self._answer or alias_of(request.target.fields), None
         seen = _image(now)
         if seen == change.after:
             return Verification(Verdict.HOLDS, seen, evidence={"revision": now["RevisionId"]})
@@ -168,15 +207,35 @@ class RollBackAlias(Action):
         return {"version": state["version"], "weights": dict(state["weights"])}
 
 
-def _journal(request: Request) -> dict[str, list[str]]:
-    """What earlier watches and incidents have proven. Without it the list of versions decides; a rollback by itself
-    is refused without the ledger anyway."""
+def _journal(request: Request) -> versions.Known:
+    """What earlier watches and incidents have proven and learnt. Without it the list of versions decides; a rollback by
+    itself is refused without the ledger anyway."""
     try:
-        known = versions.of(ledger(), request.target.key)
+        return versions.of(ledger(), request.target.key, time.time())
     except LedgerUnavailable as error:
         logger.warning("versions not read from the ledger", cause=str(error))
-        return {}
-    return {"last_known_good": list(known.good), "bad_versions": list(known.bad)}
+        return versions.Known()
+
+
+def _by_the_ledger(known: versions.Known, current: str, best: str) -> dict[str, Any]:
+    """The state as a list would have shown it, as far as the decision needs it."""
+    seen = known.facts[best]
+    fit = {"state": seen["state"], "last_update": seen["last_update"], "differs": True}
+    return {"versions": {best: fit}, "deployed_at": known.facts[current]["made_at"], BY_THE_LEDGER: True}
+
+
+def _learnt(state: State) -> dict[str, Any]:
+    """What of the list is worth keeping, for the evidence."""
+    return {versions.LEARNT: state["learnt"]} if state.get("learnt") else {}
+
+
+def _keep(request: Request, change: Change) -> None:
+    """Facts for the next rollback, once this one is done. Without them that lists versions again."""
+    if facts := change.evidence.get(versions.LEARNT):
+        try:
+            ledger().write(*versions.learnt(request.target.key, facts, time.time()))
+        except (LedgerUnavailable, Lost) as error:
+            logger.warning("facts of versions not kept", cause=str(error))
 
 
 def _asked_for(state: State, request: Request) -> str | Decline:
@@ -248,8 +307,8 @@ def _image(alias: Mapping[str, Any]) -> dict[str, Any]:
 # -- Lambda ------------------------------------------------------------------------------------------------------
 
 
-def _update(request: Request, change: Change) -> str:
-    """UpdateAlias, again while Lambda is busy; answers the new RevisionId.
+def _update(request: Request, change: Change) -> dict[str, Any]:
+    """UpdateAlias, again while Lambda is busy; answers the alias as it is then.
 
     RoutingConfig is always sent: left out, the weights of a canary may stay.
     """
@@ -257,14 +316,15 @@ def _update(request: Request, change: Change) -> str:
     pauses = iter(BUSY_PAUSES_S)
     while True:
         try:
-            answer = aws.update_alias(
-                FunctionName=function,
-                Name=name,
-                FunctionVersion=change.after["version"],
-                RoutingConfig={"AdditionalVersionWeights": change.after["weights"]},
-                RevisionId=change.plan["revision"],
+            return dict(
+                aws.update_alias(
+                    FunctionName=function,
+                    Name=name,
+                    FunctionVersion=change.after["version"],
+                    RoutingConfig={"AdditionalVersionWeights": change.after["weights"]},
+                    RevisionId=change.plan["revision"],
+                )
             )
-            return str(answer["RevisionId"])
         except aws.exceptions.ResourceConflictException as error:
             pause = next(pauses, None)
             if pause is None:
@@ -281,8 +341,9 @@ def _asked(function: str, version: str) -> dict[str, Any]:
         return {}
 
 
-def _earlier(function: str, current: str, likely: str | None) -> dict[str, Any]:
-    """Published versions before the current one, the newest first, and when the current one was made.
+def _earlier(function: str, current: str, likely: str | None, known: versions.Known) -> dict[str, Any]:
+    """Published versions before the current one, the newest first, when the current one was made, and what of it is
+    worth keeping.
 
     `likely` is asked first for a missing state.
     """
@@ -294,33 +355,28 @@ def _earlier(function: str, current: str, likely: str | None) -> dict[str, Any]:
     numbers = [number for number in listed if number.isdecimal() and int(number) < int(current)]
     numbers.sort(key=int, reverse=True)  # the order of the list is documented nowhere
     now = listed.get(current, {})
-    versions = {number: _seen(listed[number], differs=_differ(listed[number], now)) for number in numbers}
-    _fill_in_states(function, versions, likely)
-    return {"versions": versions, "deployed_at": _made_at(now)}
+    seen = {number: _seen(listed[number], differs=_differ(listed[number], now)) for number in numbers}
+    _fill_in_states(function, seen, likely)
+    able = [number for number in numbers if number in seen and _is_usable(seen[number])]
+    learnt = {
+        number: versions.facts_of({**listed[number], **({"State": seen[number]["state"]} if number in seen else {})})
+        for number in versions.of_interest(known, current, able)
+        if number in listed
+    }
+    return {"versions": seen, "deployed_at": versions.made_at(now), "learnt": learnt}
 
 
-def _made_at(version: Mapping[str, Any]) -> float | None:
-    """When a version was made, in epoch seconds: "last updated" (API reference), and a version does not change.
-
-    None where that can't be read.
-    """
-    try:
-        return datetime.fromisoformat(str(version.get("LastModified", ""))).timestamp()
-    except ValueError:
-        return None
-
-
-def _fill_in_states(function: str, versions: dict[str, Any], likely: str | None) -> None:
+def _fill_in_states(function: str, found: dict[str, Any], likely: str | None) -> None:
     """Read the state of a few candidates where the list left it out, until one is Active."""
-    candidates = [number for number, seen in versions.items() if seen["differs"] and seen["state"] is None]
+    candidates = [number for number, seen in found.items() if seen["differs"] and seen["state"] is None]
     candidates.sort(key=lambda number: number != likely)  # a stable sort: the rest stays newest first
     for number in candidates[:STATES_TO_READ]:
         try:
-            versions[number] = _seen(_configuration(function, number), differs=True)
+            found[number] = _seen(_configuration(function, number), differs=True)
         except TargetNotFound:
-            del versions[number]
+            del found[number]
             continue
-        if versions[number]["state"] == "Active" and _is_usable(versions[number]):
+        if found[number]["state"] == "Active" and _is_usable(found[number]):
             return
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from selfheal import deployments, drills
+from selfheal import deployments, drills, handler, pace
 
 MAX_AGE_S = 900
 WEEK_S = 604_800

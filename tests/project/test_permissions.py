@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from selfheal import capture
+from selfheal import capture, paced
 from selfheal.guards import chain
 from selfheal.ledger import PERMISSIONS as LEDGER_PERMISSIONS
 
@@ -58,6 +58,10 @@ def _captures(folder: str) -> bool:
     return any(action.captures or action.destroys for action in actions_of(folder))
 
 
+def _is_paced(function: Mapping[str, Any]) -> bool:
+    return "Paced" in function.get("Events", {})
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_role_may_exactly_what_the_code_declares(
     template: Mapping[str, Any], functions: Mapping[str, Any], folder: str
@@ -71,6 +75,7 @@ def test_a_role_may_exactly_what_the_code_declares(
         guarded = any(policy == {"Ref": "GuardPolicy"} for policy in functions[folder]["Policies"])
         by_engine |= set(chain.PERMISSIONS) if guarded else set()
         by_engine |= set(capture.PERMISSIONS) if _captures(folder) else set()
+        by_engine |= set(paced.PERMISSIONS) if _is_paced(functions[folder]) else set()
 
     assert allowed == declared | by_engine
 

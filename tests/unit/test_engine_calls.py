@@ -19,6 +19,7 @@ from selfheal.errors import (
     SelfhealError,
     TargetForbidden,
     TargetNotFound,
+    Throttled,
     Unreadable,
 )
 from selfheal.request import Request
@@ -261,9 +262,9 @@ def aws_error(code: str, status: int = 400) -> ClientError:
         (aws_error("ResourceNotFoundException"), TargetNotFound),
         (aws_error("AccessDeniedException"), TargetForbidden),
         (aws_error("PreconditionFailedException", 412), ChangedMeanwhile),
-        (aws_error("ThrottlingException"), Unreadable),
+        (aws_error("ThrottlingException"), Throttled),
         (aws_error("SomethingNew", 500), Unreadable),
-        (aws_error("SomethingNew", 429), Unreadable),
+        (aws_error("SomethingNew", 429), Throttled),
         (aws_error("InvalidParameterValueException"), NotApplied),
         (EndpointConnectionError(endpoint_url="https://aws.test"), Unreadable),
         (ParamValidationError(report="Name: too long"), NotApplied),

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from selfheal.action import DEPLOYED_AT, Action, AlreadyDone, Change, Decision, Decline
 from selfheal.clients import client
-from selfheal.errors import ChangedMeanwhile, NotApplied, Refused, TargetForbidden, TargetNotFound, Unreadable
+from selfheal.errors import (
+    ChangedMeanwhile,
+    NotApplied,
+    Refused,
+    TargetForbidden,
+    TargetNotFound,
+    Throttled,
+    Unreadable,
+)
 from selfheal.refusal import Refusal
 from selfheal.request import Request, read_request
 from selfheal.words import Direction, Mode, Verdict
@@ -495,7 +503,6 @@ UPDATE = {**GET, "FunctionVersion": "6", "RoutingConfig": {"AdditionalVersionWei
 
 def test_the_weights_are_always_sent_and_the_revision_guards_the_write(aws: Stubber) -> None:
     aws.add_response("update_alias", alias("6", "r2"), UPDATE)
-    aws.add_response("get_alias", alias("6", "r2"), GET)
     roll = RollBackAlias()
 
     assert roll.apply(ROLL, BACK) == {"revision": "r2"}
@@ -503,13 +510,35 @@ def test_the_weights_are_always_sent_and_the_revision_guards_the_write(aws: Stub
 
     assert verification.verdict is Verdict.HOLDS
     assert verification.after == {"version": "6", "weights": {}}
+    assert verification.evidence == {"revision": "r2"}
+
+
+def test_what_is_verified_a_second_time_is_read(aws: Stubber) -> None:
+    """The answer of our own write says what the alias was right after it, and no more."""
+    aws.add_response("update_alias", alias("6", "r2", v7=1.0), UPDATE)
+    aws.add_response("get_alias", alias("6", "r3"), GET)
+    roll = RollBackAlias()
+    roll.apply(ROLL, BACK)
+
+    assert roll.verify(ROLL, BACK).verdict is Verdict.NOT_YET
+    assert roll.verify(ROLL, BACK).verdict is Verdict.HOLDS
+
+
+def test_a_run_that_did_not_write_reads_what_it_verifies(aws: Stubber) -> None:
+    """A resumed run, and one whose write had lost to its own repetition."""
+    aws.add_client_error("update_alias", "PreconditionFailedException", http_status_code=412, expected_params=UPDATE)
+    aws.add_response("get_alias", alias("6", "r2"), GET)
+    aws.add_response("get_alias", alias("9", "r3"), GET)
+    roll = RollBackAlias()
+
+    assert roll.apply(ROLL, BACK) == {"revision": "r2", "written": False}
+    assert roll.verify(ROLL, BACK).verdict is Verdict.DOES_NOT_HOLD
 
 
 def test_undo_sends_the_recorded_weights(aws: Stubber) -> None:
     undo = recorded(Change(Direction.RISKY, "", BACK.after, BACK.before, {"revision": "r2"}))
     weighted = {**UPDATE, "FunctionVersion": "7", "RoutingConfig": {"AdditionalVersionWeights": {"8": 0.1}}}
     aws.add_response("update_alias", alias("7", "r3", v8=0.1), {**weighted, "RevisionId": "r2"})
-    aws.add_response("get_alias", alias("7", "r3", v8=0.1), GET)
     roll = RollBackAlias()
     roll.apply(ROLL, undo)
 
@@ -559,7 +588,8 @@ def test_a_lambda_that_stays_busy_is_not_waited_for_for_ever(aws: Stubber, pause
         ("AccessDeniedException", TargetForbidden),
         ("ResourceNotFoundException", TargetNotFound),
         ("InvalidParameterValueException", NotApplied),
-        ("TooManyRequestsException", Unreadable),
+        ("TooManyRequestsException", Throttled),
+        ("ServiceException", Unreadable),
     ],
 )
 def test_what_aws_refuses_is_told_apart(aws: Stubber, code: str, raised: type[Exception]) -> None:
@@ -585,6 +615,7 @@ def test_verify_tells_waiting_from_lost(aws: Stubber, now: dict[str, Any], calle
     if called:
         aws.add_response("update_alias", alias("6", "r2"), UPDATE)
         roll.apply(ROLL, BACK)
+        roll.verify(ROLL, BACK)
     aws.add_response("get_alias", now, GET)
 
     assert roll.verify(ROLL, BACK).verdict is verdict

@@ -77,10 +77,83 @@ def test_the_last_word_counts_and_the_last_proven_comes_first(ledger: Ledger) ->
     assert versions.of(ledger, KEY) == versions.Known(good=("6", "7"), bad=("5",))
 
 
+def facts(code: str = "", config: str = "", **more: Any) -> dict[str, Any]:
+    return {"made_at": START, "code": code, "config": config, "state": "Active", "last_update": "Successful", **more}
+
+
+def known(good: str = "", bad: str = "", **by_version: dict[str, Any]) -> versions.Known:
+    return versions.Known(tuple(good), tuple(bad), {name.strip("v"): fact for name, fact in by_version.items()})
+
+
+class TestFacts:
+    @pytest.mark.parametrize(
+        ("what", "best"),
+        [
+            (known("7", v9=facts("a"), v7=facts("b")), "7"),
+            (known("78", v9=facts("a"), v7=facts("b"), v8=facts("c")), "7"),
+            (known("7", v9=facts("a", "x"), v7=facts("a", "y")), "7"),
+            (known("87", v9=facts("a", "x"), v8=facts("a", "x"), v7=facts("b")), "7"),
+            (known("97", v9=facts("a"), v7=facts("b")), "7"),
+            (known("87", "8", v9=facts("a"), v8=facts("c"), v7=facts("b")), "7"),
+            # the ledger does not know enough
+            (known("7", v7=facts("b")), None),
+            (known("7", v9=facts("a", made_at=None), v7=facts("b")), None),
+            (known("7", v9=facts(""), v7=facts("b")), None),
+            (known("7", v9=facts("a")), None),
+            (known("7", v9=facts("a"), v7=facts("")), None),
+            (known("7", v9=facts("a"), v7=facts("a", "y")), None),
+            (known("7", v9=facts("a", "x"), v7=facts("a")), None),
+            (known("87", v9=facts("a"), v7=facts("b")), None),
+            (known("87", v9=facts("a"), v8=facts("a"), v7=facts("b")), None),
+            (known("", v9=facts("a"), v7=facts("b")), None),
+            (known("7", v9=facts("a", "x"), v7=facts("a", "x")), None),
+            # it was not fit when it was seen
+            (known("7", v9=facts("a"), v7=facts("b", state="Inactive")), None),
+            (known("7", v9=facts("a"), v7=facts("b", state="Failed")), None),
+            (known("7", v9=facts("a"), v7=facts("b", state=None)), None),
+            (known("7", v9=facts("a"), v7=facts("b", last_update="Failed")), None),
+        ],
+    )
+    def test_tell_where_to_go_only_if_a_list_could_tell_nothing_else(
+        self, what: versions.Known, best: str | None
+    ) -> None:
+        assert versions.best(what, "9") == best
+
+    def test_are_kept_beside_what_is_proven(self, ledger: Ledger) -> None:
+        ledger.write(versions.proven(KEY, "7", "good", START, "a watch"))
+        ledger.write(*versions.learnt(KEY, {"9": facts("a"), "7": facts("b")}, START))
+
+        assert versions.of(ledger, KEY, START) == known("7", v9=facts("a"), v7=facts("b"))
+        assert versions.of(ledger, KEY) == versions.Known(good=("7",))
+
+    def test_count_for_two_weeks(self, ledger: Ledger) -> None:
+        ledger.write(*versions.learnt(KEY, {"9": facts("a")}, START))
+
+        assert "9" in versions.of(ledger, KEY, START + versions.FRESH_S - 1).facts
+        assert versions.of(ledger, KEY, START + versions.FRESH_S + 1).facts == {}
+
+    def test_hold_no_environment_and_are_few(self, ledger: Ledger) -> None:
+        said = {"CodeSha256": "a", "Environment": {"Variables": {"KEY": "correct-horse"}}, "State": "Active"}
+        many = {str(number): versions.facts_of(said) for number in range(100)}
+        ledger.write(*versions.learnt(KEY, many, START))
+
+        kept = versions.of(ledger, KEY, START).facts
+        assert len(kept) == versions.MOST_FACTS
+        assert "correct-horse" not in str(kept)
+        assert kept["0"] == facts("a", made_at=None, last_update=None)
+
+    def test_worth_keeping_are_the_current_one_then_the_good_ones(self) -> None:
+        able = [str(number) for number in range(8, 0, -1)]
+
+        assert versions.of_interest(known("25"), "9", able) == ["9", "2", "5", "8", "7"]
+        assert versions.of_interest(known("0"), "9", ["8"]) == ["9", "8"]
+
+
 class TestTheRollback:
     def journal(self) -> dict[str, list[str]]:
         payload = {**event("roll_back_alias"), "target": {"function": "demo", "alias": "live"}}
-        return app._journal(read_request(payload, ("roll_back_alias",), "id"))
+        known = app._journal(read_request(payload, ("roll_back_alias",), "id"))
+        return {"last_known_good": list(known.good), "bad_versions": list(known.bad)}
 
     def state(self, **more: Any) -> dict[str, Any]:
         fit = {"state": "Active", "last_update": "Successful", "differs": True}
@@ -101,4 +174,4 @@ class TestTheRollback:
         assert app._last_good(self.state(**self.journal())) == "7"
 
     def test_goes_on_without_the_ledger(self) -> None:
-        assert self.journal() == {}
+        assert self.journal() == {"last_known_good": [], "bad_versions": []}

@@ -34,7 +34,7 @@ class Change:
 
     `plan` is what `apply` needs beyond the images (a RevisionId, the whole schedule document): recorded with the
     before-image, so that a run that was killed can be resumed from the record alone. `facts` are what `observe` has
-    seen and a guard asks about (DEPLOYED_AT).
+    seen and a guard asks about (DEPLOYED_AT). `evidence` goes into the result, of a plan as well.
     """
 
     direction: Direction
@@ -44,6 +44,7 @@ class Change:
     plan: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 @dataclass(frozen=True)
 class AlreadyDone:

@@ -5,6 +5,10 @@ So once the guards agreed and the target is ours, PreserveEvidence is asked, and
 answer the result says so, and only an action that destroys is refused: a rollback must not wait for a log service that
 is down as well. Nothing is captured before what is safe and destroys nothing: containment does not wait.
 
+Not in a storm either, but where it would be gone: of more than MAX_IN_LINE that waited in line together, each would be
+held up by the evidence of all before it, and evidence takes three of the same 15 calls a second that they wait for.
+Versions and logs stay where they are; the result says that nothing was captured.
+
 Once for each incident and target: the same id is answered from the record. Only where that first try failed, a later
 step of the incident tries again under a name of its own.
 """
@@ -31,6 +35,7 @@ CAPTURED = "captured"
 NOT_CAPTURED = "not_captured"
 """Why it does not."""
 WITHIN_S = 10
+MAX_IN_LINE = 3
 CONNECT_S = 2
 """Of that, to connect (clients)."""
 
@@ -47,13 +52,18 @@ def first(
     request: Request,
     change: Change,
     notes: dict[str, Any],
+    *,
+    in_line: int = 1,
     clock: Callable[[], float] = time.monotonic,
 ) -> Decline | None:
     """Capture what `change` may destroy, unless this run has done it already, and note where it lies.
 
-    A Decline if it could not be captured and would be gone afterwards.
+    A Decline if it could not be captured and would be gone afterwards. `in_line`: so many requests came together.
     """
     if not needed(action, change.direction) or CAPTURED in notes:
+        return None
+    if in_line > MAX_IN_LINE and not action.destroys:
+        notes[NOT_CAPTURED] = f"one of {in_line} that waited in line together: they are not held up for evidence"
         return None
     where, why_not = _capture(request, clock)
     if where:

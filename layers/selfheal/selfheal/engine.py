@@ -26,8 +26,10 @@ from selfheal.errors import (
     Refused,
     TargetForbidden,
     TargetNotFound,
+    Throttled,
     Unreadable,
 )
+from selfheal.guards.context import Ahead
 from selfheal.hold import Hold
 from selfheal.ledger import Ledger
 from selfheal.observability import logger
@@ -37,6 +39,9 @@ from selfheal.request import Request, Result, refused, result_of
 from selfheal.runbook import Runbook
 from selfheal.words import Direction, Mode, Outcome, ResponseMode, Verdict
 
+THROTTLED = "throttled"
+"""The reason of a run that goes back into the line because AWS took no more calls; it counts as not begun, or is
+resumed like one that died."""
 MAX_ATTEMPTS = 3
 """How often a change is planned again after somebody else wrote in between."""
 
@@ -52,6 +57,8 @@ class World:
     runbook_of: Callable[[str], Runbook | None]
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    ahead: Ahead | None = None
+    """What the requests of one batch read together."""
 
 
 def run(action: Action, request: Request, world: World) -> Result:
@@ -76,7 +83,8 @@ class _Run:
     """The change may have been made."""
 
     def __post_init__(self) -> None:
-        self.calls = Calls(self.action, self.request, self.world.now, self.world.sleep)
+        self.in_line = self.world.ahead is not None and self.request.mode is not Mode.PLAN
+        self.calls = Calls(self.action, self.request, self.world.now, self.world.sleep, in_line=self.in_line)
         self.hold = Hold(self.action, self.request, self.world, self.notes)
 
     def plan(self) -> Result:
@@ -113,6 +121,10 @@ class _Run:
             return self._refused(Refusal.CHANGED_MEANWHILE, str(error))
         except LedgerUnavailable as error:
             return self._refused(Refusal.GUARD_UNREADABLE, str(error))
+        except Throttled as error:
+            return result_of(
+                self.request, Outcome.IN_PROGRESS, reason=THROTTLED, detail=str(error), evidence=self.notes
+            )
 
     def _begin(self) -> Result:
         if (self.request.entry.person or self.request.undo_of) and not self.request.requested_by:
@@ -155,6 +167,7 @@ class _Run:
         decision = self.action.decide(state, self.hold.with_wanted(state))
         if isinstance(decision, Change):
             self.direction = decision.direction
+            self.notes.update(decision.evidence)
             return decision
         self.notes.update(decision.evidence)
         if isinstance(decision, AlreadyDone):
@@ -167,13 +180,18 @@ class _Run:
         declined = (
             self.hold.ask(change, continuing=continuing)
             or self.hold.take(change, number)
-            or capture.first(self.action, self.request, change, self.notes)
+            or capture.first(self.action, self.request, change, self.notes, in_line=self._together)
         )
         if declined is None:
             return None
         if declined.refusal is Refusal.SUGGEST_ONLY:
             return self._done(Outcome.PLANNED, change, reason=declined.refusal.value, detail=change.summary)
         return self._refused(declined.refusal, declined.detail, until=declined.until)
+
+    @property
+    def _together(self) -> int:
+        """How many requests came with this one and wait for it."""
+        return len(self.world.ahead) if self.world.ahead else 1
 
     def _moved_since(self, change: Change) -> bool:
         """Where AWS has no compare-and-set: is the before-image still true now that the target is ours?"""
@@ -193,13 +211,15 @@ class _Run:
     def _apply_and_verify(self, change: Change) -> Result:
         self.called = True
         try:
-            self.notes.update(self.action.apply(self.request, change))
+            self.notes.update(self.calls.apply(change))
         except ChangedMeanwhile:
             self.called = False
             raise
         except (TargetForbidden, TargetNotFound, NotApplied) as error:
             return self._not_applied(change, error)
         except Unreadable as error:
+            if isinstance(error, Throttled) and self.in_line:
+                raise
             self.notes["call"] = f"no clear answer: {error}"
         return self._judge(change, self.calls.verify(change))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -12,7 +13,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from selfheal import outcome, refusals
 from selfheal.action import Action
-from selfheal.engine import run
+from selfheal.ahead import Ahead
+from selfheal.engine import THROTTLED, World, run
 from selfheal.errors import Refused
 from selfheal.observability import logger, measure
 from selfheal.request import Request, Result, read_request
@@ -20,6 +22,9 @@ from selfheal.words import Direction, Mode, Outcome
 from selfheal.world import world
 
 Handler = Callable[[Any, LambdaContext], dict[str, Any]]
+
+NEEDED_S = 20.0
+"""A request of a batch is begun only while so much of the invocation is left, twice of what a slow one takes."""
 
 
 def handler_for(*actions: type[Action]) -> Handler:
@@ -40,7 +45,13 @@ def handler_for(*actions: type[Action]) -> Handler:
     return lambda_handler
 
 
-def _one(by_name: Mapping[str, type[Action]], event: Any, context: LambdaContext, default_id: str) -> Result:
+def _one(
+    by_name: Mapping[str, type[Action]],
+    event: Any,
+    context: LambdaContext,
+    default_id: str,
+    here: World | None = None,
+) -> Result:
     started = time.monotonic()
     try:
         request = read_request(event, tuple(by_name), default_id)
@@ -50,14 +61,14 @@ def _one(by_name: Mapping[str, type[Action]], event: Any, context: LambdaContext
         action=request.action, action_id=request.action_id, incident=request.incident, system=request.system
     ):
         action = by_name[request.action](context.get_remaining_time_in_millis() / 1000)
-        result = run(action, request, world(context.invoked_function_arn))
+        result = run(action, request, here or world(context.invoked_function_arn))
         _tell(request, result)
     return result
 
 
 def _tell(request: Request, result: Result) -> None:
     logger.info("outcome", outcome=result.outcome, reason=result.reason, detail=result.detail, took_ms=result.took_ms)
-    if request.mode is not Mode.PLAN and not result.repeated:
+    if request.mode is not Mode.PLAN and not result.repeated and not _goes_back(result):
         outcome.publish(result)
     _measure(result)
 
@@ -94,11 +105,37 @@ def _is_batch(event: Any) -> bool:
 
 
 def _batch(by_name: Mapping[str, type[Action]], event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Requests from the paced queue. None is reported as failed: a refusal is an answer; the clock resumes the rest."""
-    for record in event["Records"]:
-        try:
-            body = json.loads(record["body"])
-        except (ValueError, RecursionError):  # no JSON, a number without end, nested without end
-            body = record["body"]
-        _one(by_name, body, context, record["messageId"])
-    return {"batchItemFailures": []}
+    """Requests from the paced queue, one after the other. A refusal is an answer, and the clock resumes what is in
+    progress; what there was no time left for, and what AWS throttled, goes back into the queue."""
+    names = tuple(by_name)
+    asked = [(record, _body(record)) for record in event["Records"]]
+    requests = [request for record, body in asked if (request := _request(body, names, record["messageId"]))]
+    made = None
+    if requests:
+        made = world(context.invoked_function_arn)
+        made = replace(made, ahead=Ahead(requests, made.home, made.now))
+    back = []
+    for number, (record, body) in enumerate(asked):
+        late = number > 0 and context.get_remaining_time_in_millis() / 1000 < NEEDED_S
+        if late or _goes_back(_one(by_name, body, context, record["messageId"], made)):
+            back.append(record)
+    paced.show_again(back)
+    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in back]}
+
+
+def _body(record: Mapping[str, Any]) -> Any:
+    try:
+        return json.loads(record["body"])
+    except (ValueError, RecursionError):  # no JSON, a number without end, nested without end
+        return record["body"]
+
+
+def _request(body: Any, names: tuple[str, ...], default_id: str) -> Request | None:
+    try:
+        return read_request(body, names, default_id)
+    except Refused:  # answered in its turn
+        return None
+
+
+def _goes_back(result: Result) -> bool:
+    return result.outcome is Outcome.IN_PROGRESS and result.reason == THROTTLED

@@ -81,6 +81,7 @@ class Hold:
             runbook_of=self._world.runbook_of,
             arns=arns_of(self._request.target, self._world.home),
             facts=change.facts,
+            ahead=self._world.ahead,
         )
         told = chain.ask(context, continuing=continuing)
         self.not_read(*told.unread)

@@ -31,6 +31,7 @@
     WATCH                  .news|<what>|<id>  a notice that the bus has not got yet
     VERSION#<key>          <version>     a target's version that is known as good, or as bad
     DRILL                  LAST, RUN     how the last drill went, and whether one is running
+    VERSION#<key>          facts|<version>  what it is: its date, the hashes of code and configuration, its state
     CLOCK                  <name>        when a round of the clock was last done
     RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident
     MESSAGE#<queue>#<id>   MESSAGE       what became of one dead letter; claimed before it is sent

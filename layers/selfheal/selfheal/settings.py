@@ -50,11 +50,17 @@ def max_mode() -> ResponseMode:
 
 def lease_s() -> float:
     """How long a lease lasts: longer than the function can run, so that its end proves that the owner is gone."""
-    given = os.environ.get("LEASE_SECONDS", "120")
-    try:
-        return float(given)
-    except ValueError as error:
-        raise Misconfigured(f"environment variable LEASE_SECONDS is no number: {given!r}") from error
+    return _number("LEASE_SECONDS", "120")
+
+
+def lambda_calls_per_s() -> float:
+    """How many control-plane calls of Lambda this function may make a second; 0: nothing is said, nothing is paced."""
+    return _number("LAMBDA_CALLS_PER_SECOND", "0")
+
+
+def paced_queue() -> str:
+    """URL of the queue in which this function's requests wait in line; empty where they don't."""
+    return os.environ.get("PACED_QUEUE", "")
 
 
 def functions() -> Mapping[str, str]:
@@ -65,6 +71,14 @@ def functions() -> Mapping[str, str]:
 def paced_functions() -> Mapping[str, str]:
     """Function folder → function name of those that are started through a queue, for who waits for their plans."""
     return _names("PACED_FUNCTIONS")
+
+
+def _number(variable: str, usual: str) -> float:
+    given = os.environ.get(variable, usual)
+    try:
+        return float(given)
+    except ValueError as error:
+        raise Misconfigured(f"environment variable {variable} is no number: {given!r}") from error
 
 
 def _names(variable: str) -> Mapping[str, str]:

@@ -6,9 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from selfheal.action import Decline
-from selfheal.aws_errors import AwsError
+from selfheal.aws_errors import AwsError, unreadable
 from selfheal.clients import client
-from selfheal.errors import Unreadable
 from selfheal.guards.context import GuardContext
 from selfheal.refusal import Refusal
 
@@ -24,7 +23,9 @@ def check(context: GuardContext) -> Decline | None:
     references = context.request.alarms
     if not references:
         return None
-    found = {alarm["AlarmArn"]: alarm for alarm in read_alarms([reference.name for reference in references])}
+    names = [reference.name for reference in references]
+    alarms = context.ahead.alarms(names) if context.ahead else read_alarms(names)
+    found = {alarm["AlarmArn"]: alarm for alarm in alarms}
     declined: Decline | None = None
     for reference in references:
         declined = _judge(found.get(reference.arn), reference.name, reference.state_at)
@@ -45,7 +46,7 @@ def read_alarms(names: list[str]) -> list[dict[str, Any]]:
                 AlarmNames=names[start : start + 100], AlarmTypes=["MetricAlarm", "CompositeAlarm"], MaxRecords=100
             )
         except AwsError as error:
-            raise Unreadable("cloudwatch", str(error)) from error
+            raise unreadable(error, "cloudwatch") from error
         alarms += [*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())]
     return alarms
 

@@ -29,7 +29,7 @@ from selfheal.guards.context import BY_ITSELF, GuardContext
 from selfheal.guards.places import Place
 from selfheal.ledger import Item
 from selfheal.refusal import Refusal
-from selfheal.words import Direction, Origin
+from selfheal.words import Direction, Mode, Origin
 
 EVERYBODY = frozenset(Origin)
 FOR_AN_ALARM = frozenset({Origin.ALARM, Origin.LADDER})
@@ -106,7 +106,7 @@ class Verdicts:
 def ask(context: GuardContext, *, continuing: bool = False) -> Verdicts:
     """Ask the guards that apply, in order; the first that refuses names the reason. A `read` action asks none.
 
-    `continuing`: long work that was begun earlier goes on.
+    `continuing`: long work that was begun earlier goes on. Raises Throttled for what can wait in line for the answer.
     """
     unread: list[str] = []
     places: list[tuple[Place, Item | None]] = []
@@ -119,6 +119,8 @@ def ask(context: GuardContext, *, continuing: bool = False) -> Verdicts:
                 place = guard.place(context)
                 places.append((place, context.item(place.pk, place.sk)))
         except Unreadable as error:
+            if isinstance(error, Throttled) and context.ahead and context.request.mode is not Mode.PLAN:
+                raise
             if context.direction is Direction.RISKY:
                 return Verdicts(Decline(Refusal.GUARD_UNREADABLE, f"guard {guard.name}: {error}"), tuple(unread))
             unread.append(f"{guard.name}: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from selfheal.errors import LedgerUnavailable, Misconfigured, Unreadable
 from selfheal.ledger import Item, Ledger
@@ -20,6 +20,18 @@ TARGET_ITEMS = ("OWNER", "LEASE", "COOLDOWN")
 
 
 @dataclass(frozen=True)
+class Ahead(Protocol):
+    """What the requests of one batch read together, and how many they are (`selfheal.ahead`)."""
+
+    def __len__(self) -> int: ...
+
+    def alarms(self, names: list[str]) -> list[dict[str, Any]]:
+        """As `alarm.read_alarms`, a few seconds old at most. Raises Unreadable."""
+
+    def tags(self, arns: list[str]) -> list[dict[str, Any]]:
+        """As `opt_out.read_tags`, a few seconds old at most. Raises Unreadable."""
+
+
 class GuardContext:
     """One decided change on its way to being made. `now` in epoch seconds."""
 
@@ -35,6 +47,8 @@ class GuardContext:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the action has seen on the way (`Change.facts`)."""
 
+    ahead: Ahead | None = None
+    """None for a request that came alone."""
     @cached_property
     def runbook(self) -> Runbook | None:
         """The runbook of the request's system. Raises Unreadable: a broken file must not stop a safe action."""
