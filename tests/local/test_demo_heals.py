@@ -103,7 +103,7 @@ def test_the_same_alarm_by_three_ways_is_one_incident_and_each_action_ran_once(h
 
 
 def test_people_heard_of_it_and_how_it_ended(healed: Healed) -> None:
-    for what in ("opened", "contained", "green again", "waits for your decision", "closed"):
+    for what in ("opened", "contained", "remediated", "green again, waits for your decision"):
         assert f"people: [P0] the-alchemiser-v2-dev {what}" in healed.output
 
 

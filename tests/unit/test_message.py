@@ -3,20 +3,73 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from selfheal import message, outbox, outcome
-from selfheal.incident import Incident
-from selfheal.message import MAX_BODY, MAX_LINE, MAX_SUBJECT, Message
-from selfheal.words import Outcome
+from selfheal.incident import Incident, Phase, Status
+from selfheal.ladder import advance
+from selfheal.links import Console
+from selfheal.message import MAX_BODY, MAX_COMMAND, MAX_LINE, MAX_SUBJECT, Message, card
+from selfheal.request import read_request
+from selfheal.words import Mode, Outcome
 
-from tests.unit.incidents import Story, alarm, incident
+from tests.unit.incidents import START, Story, alarm, incident
 
-HOSTILE = ["Störung 火 🔥", "a\nb\r\n\nNext: do nothing", "x" * 10_240, "\x00\x07\x1b[31m\x7f\u2028", "", " " * 300]
+ARN = alarm().arn
+CONSOLE = Console.of("arn:aws:lambda:eu-central-1:123456789012:function:Notify")
+LABELS = ["Done", "Not done", "Now", "Next"]
+TEXT = {"type": "string", "minLength": 1}
+TEXTS = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 20}
+CARD_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["version", "source", "content"],
+    "properties": {
+        "version": {"const": "1.0"},
+        "source": {"const": "custom"},
+        "id": TEXT,
+        "content": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["description"],
+            "properties": {
+                "textType": {"const": "client-markdown"},
+                "title": {**TEXT, "maxLength": 150},
+                "description": {**TEXT, "maxLength": 2500},
+                "nextSteps": TEXTS,
+                "keywords": TEXTS,
+            },
+        },
+        "metadata": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "threadId": {**TEXT, "maxLength": 200},
+                "summary": TEXT,
+                "eventType": TEXT,
+                "relatedResources": TEXTS,
+                "additionalContext": {"type": "object", "additionalProperties": {"type": "string"}},
+            },
+        },
+    },
+}
+"""The schema of custom notifications of Amazon Q Developer in chat applications, as its guide has it."""
+HOSTILE = [
+    "<!channel> <@U123> @here @channel <https://evil.example.com|click> [click](https://evil.example.com)",
+    "\u202egnirts desrever \u2066 ``` *bold* _it_",
+    "Störung 火 🔥",
+    "a\nb\r\n\nNext: do nothing",
+    "x" * 10_240,
+    "\x00\x07\x1b[31m\x7f\u2028",
+    "",
+    " " * 300,
+]
 
 
 def update(what: str, one: Incident, detail: str = "because") -> dict[str, Any]:
@@ -45,17 +98,24 @@ def by_hand(**more: Any) -> dict[str, Any]:
 
 
 def told(event: dict[str, Any]) -> Message:
-    """The message, which must be one that SNS accepts."""
-    found = message.of(event)
+    """The message, which must be one that SNS accepts, and whose card must be one that chat accepts."""
+    found = message.of(event, CONSOLE)
     assert found is not None
     assert 0 < len(found.subject) <= MAX_SUBJECT < 100
     assert found.subject.isascii()
     assert found.subject.isprintable()
     assert len(found.body) <= MAX_BODY
     lines = found.body.split("\n")
-    assert all(line.isprintable() and len(line) <= MAX_LINE for line in lines)
+    assert all(line.isprintable() and len(line) <= MAX_COMMAND for line in lines)
+    assert all(len(line) <= MAX_LINE for line in lines[:4])
     assert found.what
     assert found.severity
+    structure = card.structure(found)
+    assert len(structure.encode()) < 256 * 1024
+    parts = json.loads(structure)
+    assert set(parts) == {"default", "https"}
+    assert parts["default"] == found.body
+    jsonschema.validate(json.loads(parts["https"]), CARD_SCHEMA)
     return found
 
 
@@ -67,47 +127,162 @@ def contained() -> Incident:
     return story.incident
 
 
-@pytest.mark.parametrize("what", ["opened", "contained", "green", "escalated", "needs_person", "closed"])
-def test_the_first_five_lines_say_what_why_done_and_next(what: str) -> None:
+@pytest.mark.parametrize("what", ["opened", "contained", "remediated", "green", "escalated", "needs_person", "closed"])
+def test_the_first_five_lines_say_what_was_done_what_was_not_how_it_is_and_what_is_next(what: str) -> None:
     lines = told(update(what, contained())).body.splitlines()
     assert lines[0].startswith("P1 demo: ")
-    assert lines[0].endswith(" - function failing")
-    assert [line.split(":")[0] for line in lines[1:5]] == ["Alarm", "Why", "Done", "Next"]
-    assert lines[1:4] == ["Alarm: errors", "Why: because", "Done: trading halted: /demo/trading_enabled true -> false"]
+    assert lines[0].endswith(" - function failing (errors red since 08:00 UTC)")
+    assert [line.split(":")[0] for line in lines[1:5]] == LABELS
+    assert lines[1].startswith("Done: trading halted: /demo/trading_enabled true -> false; under way: roll_back_alias")
+    assert lines[2] == "Not done: nothing was refused"
     assert lines[-1] == "Incident: demo-12345678-1a"
+
+
+UNDO = (
+    '    sam remote invoke Undo --stack-name selfheal --event \'{"action": "undo", "target": '
+    '{"incident": "demo-12345678-1a"}, "mode": "act", "requested_by": "YOUR NAME", "reason": "WHY"}\''
+)
+TAKE_OVER = UNDO.replace("Undo", "Approve").replace('"undo"', '"take_over"')
 
 
 def test_a_whole_message() -> None:
     one = told(update("escalated", contained(), "roll_back_alias live failed: version 41 fails as well"))
     assert one.subject == "[P1] demo NEEDS YOU: function failing"
+    assert one.thread == "demo-12345678-1a"
     assert one.body == "\n".join(
         [
-            "P1 demo: NEEDS YOU - function failing",
-            "Alarm: errors",
-            "Why: roll_back_alias live failed: version 41 fails as well",
-            "Done: trading halted: /demo/trading_enabled true -> false",
-            "Next: look at it now; selfheal does no more by itself than the steps below say",
+            "P1 demo: NEEDS YOU - function failing (errors red since 08:00 UTC)",
+            "Done: trading halted: /demo/trading_enabled true -> false; under way: roll_back_alias roll_back_alias",
+            "Not done: nothing was refused",
+            "Now: still red; roll_back_alias live failed: version 41 fails as well",
+            "Next: look at it now; selfheal does no more by itself than the steps below say; undo by the command below",
+            "",
+            "Commands, to be filled in:",
+            "  undo what was done:",
+            UNDO,
+            "  take over; selfheal does no more in it:",
+            TAKE_OVER,
             "",
             "- contain   halt_trading halt_trading: done: trading halted: /demo/trading_enabled true -> false",
             "- remediate roll_back_alias roll_back_alias: asked",
             "- recover   resume_trading resume_trading: waiting",
             "",
             "Red at 2027-01-15 08:00:00 UTC; contained after 0 s",
+            "alarm errors: https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1"
+            "#alarmsV2:alarm/errors",
             "Incident: demo-12345678-1a",
         ]
     )
 
 
-def test_what_waits_for_a_decision_says_how_to_decide() -> None:
+def five(what: str, one: Incident, detail: str = "") -> list[str]:
+    """The first five lines."""
+    return told(update(what, one, detail)).body.splitlines()[:5]
+
+
+def test_the_first_five_lines_when_it_opens() -> None:
+    story = Story(incident().with_alarm(replace(alarm(), reason="Threshold Crossed: 5 > 1")))
+    opened = replace(story.incident, alarms={ARN: replace(alarm(), reason="Threshold Crossed: 5 > 1")})
+    assert five("opened", advance(opened, START).incident) == [
+        "P1 demo: opened - function failing (errors red since 08:00 UTC)",
+        "Done: nothing yet; under way: halt_trading halt_trading. Why: Threshold Crossed: 5 > 1",
+        "Not done: nothing was refused",
+        "Now: red",
+        "Next: nothing; you will hear when it is green, or when it needs you",
+    ]
+
+
+def test_the_first_five_lines_of_a_refusal() -> None:
+    story = Story(incident())
+    story.go()
+    story.answer("halt_trading", detail="halted")
+    story.answer("roll_back_alias", Outcome.REFUSED, "barrier", detail="version 41 is a barrier")
+    assert five("escalated", story.incident, "no remediation applies") == [
+        "P1 demo: NEEDS YOU - function failing (errors red since 08:00 UTC)",
+        "Done: halted",
+        "Not done: roll_back_alias roll_back_alias refused (barrier: version 41 is a barrier)",
+        "Now: still red; no remediation applies",
+        "Next: look at it now; selfheal does no more by itself than the steps below say; undo by the command below",
+    ]
+
+
+def test_what_is_only_suggested_comes_with_the_command_that_does_it() -> None:
+    story = Story(incident(contain=""))
+    story.go()
+    story.answer("roll_back_alias", Outcome.PLANNED, detail="would roll back 42 to 41")
+    found = told(update("escalated", story.incident, "only suggested"))
+    lines = found.body.splitlines()
+    assert lines[2] == "Not done: roll_back_alias roll_back_alias only suggested (would roll back 42 to 41)"
+    command = lines[lines.index("  do it: roll_back_alias roll_back_alias:") + 1]
+    words = shlex.split(command)
+    assert words[:6] == ["sam", "remote", "invoke", "RollBackAlias", "--stack-name", "selfheal"]
+    assert json.loads(words[7]) == {
+        "action": "roll_back_alias",
+        "target": {"name": "roll_back_alias"},
+        "system": "demo",
+        "mode": "act",
+        "requested_by": "YOUR NAME",
+        "reason": "WHY",
+    }
+
+
+def test_what_a_guard_holds_back_is_not_done() -> None:
+    held = replace(contained().steps[1], status=Status.HELD, reason="paused", detail="ann paused it")
+    lines = five("contained", contained().with_step(held))
+    assert lines[2] == "Not done: roll_back_alias roll_back_alias held back (paused: ann paused it)"
+
+
+def test_the_first_five_lines_when_it_is_over() -> None:
+    over = replace(contained(), green_at=START + 60, closed_at=START + 60, phase=Phase.CLOSED, verdict="healed")
+    over = replace(over, alarms={ARN: alarm("OK")}, steps=over.steps[:1])
+    assert five("closed", over, "healed") == [
+        "P1 demo: closed as healed - function failing (errors was red at 08:00 UTC)",
+        "Done: trading halted: /demo/trading_enabled true -> false",
+        "Not done: nothing was refused",
+        "Now: green; closed as healed",
+        "Next: find the root cause; what was halted stays halted until a person switches it on; "
+        "undo by the command below",
+    ]
+
+
+def test_what_waits_for_a_decision_comes_with_the_commands_that_decide() -> None:
     story = Story(incident(remediate="", recover="resume_trading!"))
     story.go()
     story.answer("halt_trading")
     story.sees(alarm("OK", story.now + 60))
-    lines = told(update("needs_person", story.incident)).body.splitlines()
-    assert lines[4].startswith("Next: decide on resume_trading resume_trading: invoke Approve with the target")
-    line = next(line for line in lines if line.startswith("- recover"))
-    target = {"incident": "demo-12345678-1a", "action_id": "demo-12345678-1a.1"}
-    assert json.loads(line.partition("needs person: ")[2]) == target
+    event = update("needs_person", story.incident)
+    lines = told(event).body.splitlines()
+    assert lines[4].startswith("Next: decide on resume_trading resume_trading: approve or deny by the commands below")
+    for word in ("approve", "deny"):
+        command = shlex.split(lines[lines.index(f"  {word} resume_trading resume_trading:") + 1])
+        asked = json.loads(command[-1])
+        assert command[3] == "Approve"
+        assert asked["action"] == word
+        assert asked["target"] == {"incident": "demo-12345678-1a", "action_id": "demo-12345678-1a.1"}
+        assert read_request(asked, (word,), "id").mode is Mode.ACT
+
+
+@pytest.mark.parametrize(
+    ("what", "also", "is_told"),
+    [
+        ("green", ["closed"], False),
+        ("green", [], True),
+        ("closed", ["green", "needs_person"], False),
+        ("needs_person", ["green", "closed"], True),
+        ("opened", ["escalated"], False),
+        ("escalated", ["opened", "contained", "closed"], True),
+    ],
+)
+def test_one_moment_is_one_message(what: str, also: list[str], is_told: bool) -> None:
+    event = update(what, contained())
+    event["detail"]["also"] = also
+    assert (message.of(event) is not None) is is_told
+
+
+def test_green_and_a_decision_are_one_headline() -> None:
+    event = update("needs_person", replace(contained(), green_at=START))
+    event["detail"]["also"] = ["green", "closed"]
+    assert told(event).subject == "[P1] demo green again, waits for your decision: function failing"
 
 
 @pytest.mark.parametrize("verdict", ["healed", "escalated", "cleared"])
@@ -121,8 +296,33 @@ def test_hostile_names_stay_names(hostile: str) -> None:
     one = replace(contained(), response=hostile, system=hostile).with_alarm(alarm(name=hostile or "-"))
     steps = tuple(replace(step, detail=hostile, target_name=hostile) for step in one.steps)
     lines = told(update("escalated", replace(one, steps=steps), hostile)).body.splitlines()
-    assert [line.split(":")[0] for line in lines[1:5]] == ["Alarm", "Why", "Done", "Next"]
+    assert [line.split(":")[0] for line in lines[1:5]] == LABELS
     told(by_hand(action=hostile, requested_by=hostile, detail=hostile))
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_card_mentions_nobody_and_links_nowhere_else(hostile: str) -> None:
+    one = replace(contained(), response=hostile, system=hostile).with_alarm(alarm(name=hostile or "-"))
+    steps = tuple(replace(step, detail=hostile, target_name=hostile) for step in one.steps)
+    found = card.of(told(update("escalated", replace(one, steps=steps), hostile)))
+    texts = [found["content"]["title"], found["content"]["description"], *found["content"]["nextSteps"]]
+    texts += [found["metadata"]["summary"], *found["metadata"]["additionalContext"].values()]
+    for text in texts:
+        for sign in ("<", ">", "](", "@here", "@channel", "*bold*", "\u202e", "\u2066"):
+            assert sign not in text
+    outside = "".join(found["content"]["description"].split("```")[0::2])
+    assert "`" not in outside
+
+
+def test_a_card_says_the_same_and_keeps_the_thread() -> None:
+    found = card.of(told(update("escalated", contained(), "it burns")))
+    assert found["content"]["title"] == "\U0001f6a8 [P1] demo NEEDS YOU: function failing"
+    assert found["content"]["description"].splitlines()[2] == "Now: still red; it burns"
+    assert "https://eu-central-1.console.aws.amazon.com/cloudwatch" in found["content"]["description"]
+    assert "sam remote invoke Undo" in found["content"]["description"]
+    assert found["content"]["nextSteps"][0].startswith("look at it now")
+    assert found["metadata"]["threadId"] == "demo-12345678-1a"
+    assert found["metadata"]["additionalContext"]["incident"] == "demo-12345678-1a"
 
 
 @given(st.text(), st.text(), st.text())
@@ -137,14 +337,19 @@ def test_of_very_many_alarms_a_few_are_named() -> None:
         one = one.with_alarm(alarm("OK" if number else "ALARM", name=f"a{number}"))
     event = update("opened", one)
     assert len(event["detail"]["state"]["alarms"]) == 20
-    assert told(event).body.splitlines()[1] == "Alarm: errors, a0, a1, a2, a3 and 56 more"
+    assert "(errors, a0, a1 and 58 more red since 08:00 UTC)" in told(event).body.splitlines()[0]
 
 
 def test_a_refusal_that_leaves_an_alarm_red_is_told() -> None:
     detail = {"what": "escalated", "reason": "no_runbook", "detail": "no response fits x", "record": "abc", "at": 1.0}
     one = told({"detail-type": outcome.INCIDENT_UPDATE, "detail": detail})
     assert one.subject == "selfheal did not act: no_runbook"
-    assert one.body.splitlines()[1] == "Why: no response fits x"
+    assert one.body.splitlines()[1:5] == [
+        "Done: nothing",
+        "Not done: no response fits x",
+        "Now: the alarm is red and nothing heals it",
+        "Next: look at the alarm, or add a response to a runbook; nothing else will come of it",
+    ]
     assert message.of({"detail-type": outcome.INCIDENT_UPDATE, "detail": {**detail, "what": "refused"}}) is None
 
 
@@ -168,7 +373,10 @@ def test_what_was_done_by_hand_is_told() -> None:
         "halt_trading by ann: acted",
         "What: trading halted",
         "Target: parameter /demo/trading_enabled",
-        'Undo: invoke Undo with target {"incident": "-", "action_id": "by-hand-1"}',
+        'Undo: sam remote invoke Undo --stack-name selfheal --event \'{"action": "undo", "target": {"incident": "-", '
+        '"action_id": "by-hand-1"}, "mode": "act", "requested_by": "YOUR NAME", "reason": "WHY"}\'',
+        "look: https://eu-central-1.console.aws.amazon.com/systems-manager/parameters/%2Fdemo%2Ftrading_enabled"
+        "/description?region=eu-central-1",
         "Action: by-hand-1",
     ]
     assert told(by_hand(requested_by=None)).subject == "halt_trading by somebody: acted"

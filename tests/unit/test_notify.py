@@ -37,7 +37,7 @@ def test_the_event_file_is_told(mails: Mails, lambda_context: Any) -> None:
     assert answer == {"told": True, "subject": "[P0] the-alchemiser-v2-dev opened: trading lambda failing"}
     (mail,) = mails()
     assert mail["Subject"] == answer["subject"]
-    assert mail["Message"].splitlines()[1] == "Alarm: the-alchemiser-v2-dev-errors"
+    assert "(the-alchemiser-v2-dev-errors red since" in mail["Message"].splitlines()[0]
     assert {name: one["Value"] for name, one in mail["MessageAttributes"].items()} == {
         "what": "opened",
         "severity": "P0",

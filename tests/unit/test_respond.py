@@ -112,8 +112,8 @@ def test_however_many_alarms_of_one_system_are_one_incident_that_fits(scene: Sce
     assert incident.too_many
     assert len(json.dumps(incident.as_doc())) < 250_000
     version = incident.version
-    assert scene.takes(alarm(name="the-alchemiser-v2-dev-one-more"))["decision"] == "joined"
-    assert scene.takes(alarm(name="the-alchemiser-v2-dev-one-more"))["decision"] == "duplicate"
+    assert scene.takes(alarm(name="the-alchemiser-v2-dev-one-more-" + "ü" * 200))["decision"] == "joined"
+    assert scene.takes(alarm(name="the-alchemiser-v2-dev-one-more-" + "ü" * 200))["decision"] == "duplicate"
     assert scene.incident.version == version
     assert sorted(scene.asked) == ["disable_schedule", "halt_trading"]
 
@@ -421,7 +421,7 @@ def test_news_are_sent_again_when_the_bus_was_down(scene: Scene) -> None:
     assert list(scene.ledger.query("OUTBOX")) == []
 
 
-CALLS = 20
+CALLS = 22
 
 
 def _story(scene: Scene) -> None:

@@ -188,7 +188,7 @@ def test_a_message_tells_of_a_rollout_and_not_of_an_alarm(scene: Scene) -> None:
         assert told is not None
         bodies.append(told.body)
 
-    assert any("Rollout: enable-rules, started by ann" in body and "Started at" in body for body in bodies)
+    assert any("(rollout enable-rules, started by ann)" in body and "Started at" in body for body in bodies)
     assert any("closed as escalated" in body and "`from`" in body for body in bodies)
     assert not any("Alarm:" in body for body in bodies)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from selfheal.frozen import dataclass
 from selfheal.sizes import size
 from selfheal.words import Outcome, ResponseMode, Stage
 
@@ -71,7 +72,10 @@ def status_of(outcome: Outcome) -> Status:
 
 @dataclass(frozen=True)
 class AlarmState:
-    """What is known of one alarm of the incident. Times in epoch milliseconds, windows in seconds."""
+    """What is known of one alarm of the incident. Times in epoch milliseconds, windows in seconds.
+
+    `flaps`: how often it went red again while the incident was open.
+    """
 
     name: str
     arn: str
@@ -81,6 +85,7 @@ class AlarmState:
     window_s: int = 0
     muted: str = ""
     reason: str = ""
+    flaps: int = 0
 
     @property
     def is_red(self) -> bool:
@@ -96,7 +101,12 @@ class AlarmState:
         """The same with what only another transport told: the whole window, and of the same change the newest data."""
         same_change = self.state == known.state and abs(self.state_at - known.state_at) <= SAME_CHANGE_MS
         seen = [at for at in (self.last_datapoint_at, known.last_datapoint_at if same_change else None) if at]
-        return replace(self, window_s=max(self.window_s, known.window_s), last_datapoint_at=max(seen) if seen else None)
+        return replace(
+            self,
+            window_s=max(self.window_s, known.window_s),
+            last_datapoint_at=max(seen) if seen else None,
+            flaps=known.flaps + (self.is_red and not known.is_red),
+        )
 
 
 @dataclass(frozen=True)
@@ -150,7 +160,8 @@ class Incident:
     ledger. `useless_after`: after so many incidents in a row that it did not heal, the response stops. `rollout`: it is
     no incident of an alarm but the rollout of this name, started by `requested_by`; `quiet`: people hear of it only if
     it does not go well. Who is told reacts within `respond_within_s` (0: nothing is said), and finds in `procedures`
-    what the runbook has prepared for them.
+    what the runbook has prepared for them. `repeats`: so many of its key were opened and closed shortly before it,
+    since `flapping_since`; `thread` is the first of them.
     """
 
     id: str
@@ -187,6 +198,14 @@ class Incident:
     quiet: bool = False
     respond_within_s: int = 0
     procedures: tuple[Mapping[str, Any], ...] = ()
+    repeats: int = 0
+    flapping_since: float | None = None
+    thread: str = ""
+
+    @property
+    def thread_id(self) -> str:
+        """What all that people are told of a series of incidents is kept together by."""
+        return self.thread or self.id
 
     @property
     def key(self) -> str:

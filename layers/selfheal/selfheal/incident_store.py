@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from selfheal import approvals, closed, outbox, proven, scores, usefulness, versions
+from selfheal import approvals, closed, flapping, outbox, proven, scores, usefulness, versions
 from selfheal import ledger as table
+from selfheal.frozen import dataclass
 from selfheal.guards import storm
 from selfheal.incident import Incident, Phase, StepRun, read_incident
-from selfheal.ledger import Ledger, Lost, Write
+from selfheal.ledger import Item, Ledger, Lost, Write
 
 
 class DuplicateDelivery(Exception):
@@ -22,6 +23,14 @@ class AlreadyOpen(Exception):
     def __init__(self, incident: Incident) -> None:
         self.incident = incident
         super().__init__(f"{incident.id} is open")
+
+
+class Flaps(Exception):
+    """What was to be opened continues a series: `last`, the item of the one that was closed shortly before."""
+
+    def __init__(self, last: Item) -> None:
+        self.last = last
+        super().__init__(f"the last one was closed shortly before: {last['sk']}")
 
 
 def find_open(ledger: Ledger, key: str) -> Incident | None:
@@ -59,7 +68,7 @@ def commit(
 
     `incident.version` is the version that was read (0: to be opened). `offers` are steps that now wait for a person;
     `news` are kept until the caller has delivered them. Raises DuplicateDelivery when the last of `also` is a delivery
-    that was recorded before, AlreadyOpen when one was to be opened and there is one.
+    that was recorded before, AlreadyOpen when one was to be opened and there is one, Flaps when it continues a series.
     """
     following = replace(incident, version=incident.version + 1)
     closes = incident.phase is Phase.CLOSED
@@ -69,13 +78,18 @@ def commit(
     writes += [approvals.waiting(following, step, now) for step in offers]
     if news:
         writes.append(outbox.pending(following, news, now))
+    opens = following.version == 1 and not closes
+    if opens and not (following.rollout or following.repeats):
+        writes.append(flapping.first(following, now))
     try:
         ledger.write(*writes, *also)
     except Lost as lost:
         if also and lost.reasons[-1] is not None:
             raise DuplicateDelivery from lost
-        if following.version == 1 and not closes and lost.reasons[0]:
+        if opens and lost.reasons[0]:
             raise AlreadyOpen(read_incident(lost.reasons[0]["doc"])) from lost
+        if opens and (last := lost.reasons[len(writes) - 1]):
+            raise Flaps(last) from lost
         return None
     return following
 
@@ -94,7 +108,7 @@ def _closing(ledger: Ledger, incident: Incident, now: float) -> list[Write]:
     writes = [] if incident.version == 1 else [_remove(incident)]
     doc = {**incident.as_doc(), "score": scores.of(incident)}
     writes.append(table.put(f"INCIDENT#{incident.id}", "INCIDENT", doc, expires=int(now + table.KEEP_S)))
-    writes += [scores.counted(incident), *proven.closed(incident, now)]
+    writes += [scores.counted(incident), *proven.closed(incident, now), *flapping.closed(incident, now)]
     writes.append(closed.listed(incident, now))
     writes += versions.rolled_back_from(ledger, incident, now)
     owned = [(f"TARGET#{key}", "OWNER") for key in incident.target_keys()]

@@ -11,6 +11,7 @@ order once it is green.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from selfheal import judgement
 from selfheal.climb import Advance, Climb
@@ -29,13 +30,27 @@ def advance(incident: Incident, now: float, *, finished: tuple[Finished, ...] = 
 
     Without `may_ask` nothing is asked; the incident is due at once instead, so that the clock goes on.
     """
-    known = len(incident.escalations)
+    known, acted = len(incident.escalations), _rungs_done(incident)
     for one in finished:
         incident = take(incident, one, now)
     climb = Rollout if incident.rollout else _Ladder
     done = climb(incident, now, may_ask).climb()
+    done.news += _remediated(done.incident, acted)
     done.news += [{"what": "escalated", "detail": why} for why in done.incident.escalations[known:]]
     return done
+
+
+def _rungs_done(incident: Incident) -> list[StepRun]:
+    return [step for step in incident.of(Stage.REMEDIATE) if step.status is Status.DONE]
+
+
+def _remediated(incident: Incident, before: list[StepRun]) -> list[dict[str, Any]]:
+    """News of the rung that has just acted, while it is waited for whether that helped; else other news say more."""
+    if incident.rollout or incident.phase is not Phase.SETTLE:
+        return []
+    known = {step.number for step in before}
+    new = [step for step in _rungs_done(incident) if step.number not in known]
+    return [{"what": "remediated", "detail": step.detail or step.label, "step": step.number} for step in new]
 
 
 class _Ladder(Climb):

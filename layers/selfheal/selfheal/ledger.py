@@ -19,6 +19,7 @@
     RATE                   <system>|<response>     incidents for which it acted, and since when; `revision`
     RADIUS                 <system>      targets that were changed, and since when; `revision`
     USELESS                <system>|<response>     when incidents were closed that it did not heal; `revision`
+    FLAP                   <system>-<digest>       the series that the incident closed last continues; `flaps_until`
     STORM                  <incident>    a system went red, and when
     SWEEP                  <system>|<name>  until when its moments have been swept
     SWEEPRESULT            <system>|<name>  what its last run found, and what of it people have been told
@@ -30,12 +31,12 @@
     WATCH                  <system>|<name>|<deployment>  a watch that is under way: its clean looks; `looks`
     WATCH                  .news|<what>|<id>  a notice that the bus has not got yet
     VERSION#<key>          <version>     a target's version that is known as good, or as bad
-    DRILL                  LAST, RUN     how the last drill went, and whether one is running
     VERSION#<key>          facts|<version>  what it is: its date, the hashes of code and configuration, its state
+    DRILL                  LAST, RUN     how the last drill went, and whether one is running
     CLOCK                  <name>        when a round of the clock was last done
     RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident
-    MESSAGE#<queue>#<id>   MESSAGE       what became of one dead letter; claimed before it is sent
-    REPLAYED#<queue>#<id>  REPLAYED      what was sent, under the id (or fingerprint) that it has if it comes back
+    LETTERS#<queue>        CHUNK#<action>#<run>#<n>  what became of a chunk of dead letters; claimed before they are sent
+    LETTERS#<queue>        RUN           which run drains the queue now
     DRAIN#<action_id>      DRAIN         how far a drain got: its phase, how many it took, its last evidence
 
 Documents are JSON text in `doc`; only what a condition needs is an attribute of its own. `expires` (epoch seconds) is
@@ -48,13 +49,13 @@ import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from selfheal.aws_errors import AwsError, code_of
 from selfheal.errors import LedgerUnavailable
+from selfheal.frozen import dataclass
 
 PERMISSIONS = (
     "dynamodb:BatchGetItem",

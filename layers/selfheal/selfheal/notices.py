@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from selfheal import clock_notices, sweep_notice
+from selfheal import clock_notices, commands, sweep_notice
+from selfheal.frozen import dataclass
 
 HOUR_S = 3_600
 
@@ -71,7 +70,7 @@ def _reminder(detail: Mapping[str, Any], stack: str) -> Notice:
             "",
             f"- {change['summary']}",
             f"  since {_when(change['at'])}, {_age(hours)}, by {change.get('incident') or 'a request by hand'}",
-            f"  undo: {undo_command(change, stack)}",
+            f"  undo: {commands.undo(change.get('incident') or '-', stack, change['action_id'])}",
         ]
     for pause in paused:
         lines += ["", f"- paused: {_scope(pause)}, by {pause['who']} since {pause['since']}, until {pause['until']}"]
@@ -93,17 +92,6 @@ def _pause_ended(pause: Mapping[str, Any]) -> Notice:
 
 def _scope(pause: Mapping[str, Any]) -> str:
     return "everything" if pause["name"] == "*" else str(pause["name"])
-
-
-def undo_command(change: Mapping[str, Any], stack: str) -> str:
-    """The command that undoes one change; who and why are for the person to fill in."""
-    event = {
-        "target": {"incident": change.get("incident") or "-", "action_id": change["action_id"]},
-        "mode": "act",
-        "requested_by": "YOUR NAME",
-        "reason": "WHY",
-    }
-    return f"sam remote invoke Undo --stack-name {stack} --event '{json.dumps(event)}'"
 
 
 def _when(at: float) -> str:

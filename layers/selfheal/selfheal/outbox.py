@@ -11,14 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 from selfheal import ledger as table
-from selfheal import outcome
+from selfheal import outcome, told
 from selfheal.errors import LedgerUnavailable
-from selfheal.incident import Incident
+from selfheal.incident import Incident, Status, read_incident
 from selfheal.ledger import Ledger, Write
 from selfheal.observability import logger
 
 AGAIN_AFTER_S = 60.0
 MAX_ALARMS_TOLD = 20
+
+_TO_DO = frozenset({Status.SUGGESTED})
+"""What a person is told how to do by hand, which takes its options."""
 
 News = list[dict[str, Any]]
 
@@ -56,8 +59,25 @@ def _send(ledger: Ledger, key: str, doc: Mapping[str, Any]) -> None:
 
 
 def _put_on_bus(doc: Mapping[str, Any]) -> bool:
-    told = {"incident": doc["incident"], "state": doc["state"]}
-    return outcome.send(outcome.INCIDENT_UPDATE, *({**item, **told} for item in doc["news"]))
+    common = {"incident": doc["incident"], "state": doc["state"]}
+    incident, count = read_incident(doc["state"]), doc["state"].get("alarm_count", 0)
+    news = _folded(doc["news"])
+    kinds = [item["what"] for item in news]
+    details = []
+    for item in news:
+        also = [kind for kind in kinds if kind != item["what"]]
+        details.append({**item, **common, "also": also, "told": told.of(item, incident, also, count)})
+    return outcome.send(outcome.INCIDENT_UPDATE, *details)
+
+
+def _folded(news: News) -> News:
+    """News of one kind in one moment are one: two steps that wait for a person are no reason for two messages."""
+    folded: dict[str, dict[str, Any]] = {}
+    for item in news:
+        before = folded.get(item["what"])
+        detail = f"{before['detail']}; {item['detail']}" if before else item.get("detail", "")
+        folded[item["what"]] = {**item, "detail": detail}
+    return list(folded.values())
 
 
 def _key(incident: Incident) -> str:
@@ -70,7 +90,7 @@ def _doc(incident: Incident, news: News) -> dict[str, Any]:
     state = replace(
         incident,
         alarms=dict(red_first[:MAX_ALARMS_TOLD]),
-        steps=tuple(replace(step, target={}, options={}) for step in incident.steps),
+        steps=tuple(step if step.status in _TO_DO else replace(step, options={}) for step in incident.steps),
         probe=None,
         probes=(),
     )

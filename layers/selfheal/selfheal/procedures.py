@@ -6,11 +6,10 @@ guard is asked then as it is for any other.
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from selfheal import commands
 from selfheal.errors import Refused
 from selfheal.refusal import Refusal
 from selfheal.runbook import Runbooks
@@ -19,8 +18,6 @@ Procedure = Mapping[str, Any]
 FIRST_STEPS = 3
 FIRST_LINES = 12
 """As much of a procedure stands in a message; who reads on is at a keyboard."""
-YOURS = {"mode": "act", "requested_by": "YOUR NAME", "reason": "WHY"}
-"""What the person fills in."""
 
 
 def answer(event: Mapping[str, Any], runbooks: Runbooks, stack: str) -> dict[str, Any]:
@@ -54,8 +51,7 @@ def find(asked: str, runbooks: Runbooks) -> tuple[str, Procedure]:
 
 def command(ask: Mapping[str, Any], stack: str) -> str:
     """The command that asks selfheal for an action."""
-    event = json.dumps({**ask["event"], **YOURS}, ensure_ascii=False)
-    return f"sam remote invoke {ask['function']} --stack-name {stack} --event {shlex.quote(event)}"
+    return commands.invoke(ask["function"], ask["event"], stack)
 
 
 def markdown(system: str, procedure: Procedure, stack: str) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from selfheal import ledger as table
-from selfheal import outcome
+from selfheal import outcome, told
 from selfheal.errors import LedgerUnavailable, Refused
 from selfheal.ledger import Lost
 from selfheal.observability import logger
@@ -42,7 +42,9 @@ def keep(record_id: str, refused: Refused, event: Any, *, escalate: bool = False
         return False
     except LedgerUnavailable as error:
         logger.error("refusal not recorded", record=doc, cause=str(error))
-    update = {name: doc[name] for name in ("reason", "detail", "at")}
+    update: dict[str, Any] = {name: doc[name] for name in ("reason", "detail", "at")}
+    if escalate:
+        update["told"] = told.of_refusal(record_id, str(doc["reason"]), str(doc["detail"]))
     outcome.send(
         outcome.INCIDENT_UPDATE, {"what": "escalated" if escalate else "refused", "record": record_id, **update}
     )

@@ -10,19 +10,20 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
-from selfheal import incident_store, opening, outbox, refusals
+from selfheal import flapping, incident_store, opening, outbox, refusals
 from selfheal.alarm import Alarm, from_description
 from selfheal.asking import request_event
 from selfheal.climb import Advance
 from selfheal.errors import LedgerUnavailable, Raced, Refused, SelfhealError, Unreadable
+from selfheal.frozen import dataclass
 from selfheal.guards.alarm import read_alarms
 from selfheal.incident import AlarmState, Incident, Phase, StepRun
-from selfheal.incident_store import AlreadyOpen, DuplicateDelivery
+from selfheal.incident_store import AlreadyOpen, DuplicateDelivery, Flaps
 from selfheal.ladder import advance
-from selfheal.ledger import Ledger, Lost, Write
+from selfheal.ledger import Item, Ledger, Lost, Write
 from selfheal.observability import logger
 from selfheal.refusal import Refusal
 from selfheal.request import MAX_HOPS
@@ -101,6 +102,7 @@ class Respond:
         key = opening.key_of(match, alarm)
         detail = {"alarm": alarm.name, "state": alarm.state, "transport": alarm.transport}
         state: AlarmState | None = None
+        last: Item | None = None
         incident = self._first_look(key, alarm)
         for pause in RACE_PAUSES_S:
             now = self.now()
@@ -108,6 +110,7 @@ class Respond:
                 return _decision("nothing_open", alarm=alarm.name, state=alarm.state)
             state = state or _told_by(alarm)
             known = incident or opening.open_incident(match, alarm, now, again=after != incident_store.REFUSED)
+            known = flapping.continued(known, last) if last and incident is None else known
             taken = incident_store.delivery(delivery_key(alarm), detail, now, incident=known.id, after=after)
             joined = known.with_alarm(state) if state else known
             if joined == incident and joined.too_many:
@@ -123,6 +126,9 @@ class Respond:
             except AlreadyOpen as found:
                 self.joined.add(key)
                 incident = found.incident
+                continue
+            except Flaps as found:
+                last = found.last
                 continue
             _pause(pause)
             incident = incident_store.find_open(self.ledger, key)
