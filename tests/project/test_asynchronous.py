@@ -50,6 +50,25 @@ def test_requests_in_line_are_not_older_than_15_minutes(template: Mapping[str, A
     assert queue["VisibilityTimeout"] >= 6 * template["Globals"]["Function"]["Timeout"]
 
 
+def test_what_waits_in_line_takes_less_than_lambda_gives_and_loses_nothing(template: Mapping[str, Any]) -> None:
+    """15 control-plane calls a second are an account's (Lambda quotas), and not all of them are selfheal's."""
+    ((owner, mapping),) = _events(template, "SQS")
+    variables = template["Resources"][owner]["Properties"]["Environment"]["Variables"]
+    workers = mapping["ScalingConfig"]["MaximumConcurrency"]
+    a_second = float(variables["LAMBDA_CALLS_PER_SECOND"])
+    storm_s = 1_000 * 3 / (workers * a_second)
+
+    assert workers * a_second < 15
+    assert workers * pace.BURST < 15
+    assert "MaximumBatchingWindowInSeconds" not in mapping, "a single rollback would wait for it"
+    assert 1 < mapping["BatchSize"] <= 10
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert variables["PACED_QUEUE"] == {"Ref": mapping["Queue"]["Fn::GetAtt"][0]}
+    assert storm_s < template["Resources"]["LambdaPaceQueue"]["Properties"]["MessageRetentionPeriod"]
+    timeout = template["Globals"]["Function"]["Timeout"]
+    assert handler.NEEDED_S + mapping["BatchSize"] * 3 / a_second < timeout, "a batch fits, versions listed"
+
+
 def test_alarms_of_selfheal_go_to_people_and_never_to_respond(template: Mapping[str, Any]) -> None:
     alarms = [one for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
 

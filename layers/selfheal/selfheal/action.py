@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
+from selfheal.frozen import dataclass
 from selfheal.refusal import Refusal
 from selfheal.request import Request
 from selfheal.words import Direction, Verdict
@@ -43,8 +44,8 @@ class Change:
     after: Image = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
-
     evidence: Mapping[str, Any] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
 class AlreadyDone:

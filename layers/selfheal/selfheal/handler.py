@@ -11,7 +11,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from selfheal import outcome, refusals
+from selfheal import in_init, outcome, paced, refusals
 from selfheal.action import Action
 from selfheal.ahead import Ahead
 from selfheal.engine import THROTTLED, World, run
@@ -33,6 +33,7 @@ def handler_for(*actions: type[Action]) -> Handler:
     It takes a request, or a batch of requests from the paced queue, and answers the result (or the batch's failures).
     """
     by_name = {action.name: action for action in actions}
+    in_init.prepare(permission for action in actions for permission in action.permissions)
 
     @logger.inject_lambda_context(clear_state=True)
     def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:

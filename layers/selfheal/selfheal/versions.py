@@ -9,19 +9,19 @@ FRESH_S: what was Active then is Active still.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import field
+from datetime import datetime
 from typing import Any
 
 from selfheal import ledger as table
 from selfheal import record
+from selfheal.frozen import dataclass
 from selfheal.incident import Incident, Status
 from selfheal.ledger import Ledger, Write
 
 ROLLS_BACK = "roll_back_alias"
 HEALED = "healed"
-
-
 FRESH_S = 14 * table.DAY_S
 """Shorter than Lambda leaves a version Active that nobody invokes."""
 MOST_FACTS = 5
@@ -30,6 +30,8 @@ LEARNT = "versions"
 """Facts in the evidence of a rollback, and of its plan."""
 FACTS = "facts|"
 """No version's name begins like this."""
+
+
 @dataclass(frozen=True)
 class Known:
     """Versions of one target: the good ones, the last proven first, and the bad ones.
@@ -41,9 +43,9 @@ class Known:
 
     good: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
-
-
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
 def of(ledger: Ledger, target_key: str, now: float | None = None) -> Known:
     """`now` in epoch seconds; without it no facts. One query. Raises LedgerUnavailable."""
     items = sorted(ledger.query(_where(target_key)), key=lambda item: float(item["at"]), reverse=True)

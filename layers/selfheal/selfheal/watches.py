@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -16,6 +15,7 @@ from selfheal import by_clock, outcome, versions
 from selfheal import ledger as table
 from selfheal.by_clock import Answer, Start
 from selfheal.errors import SelfhealError
+from selfheal.frozen import dataclass
 from selfheal.ledger import Item, Ledger, Lost, Write
 from selfheal.observability import logger
 from selfheal.rounds import Done

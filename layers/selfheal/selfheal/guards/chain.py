@@ -7,10 +7,10 @@ one: what stops the bleeding must work while something is broken; what can hurt 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from selfheal.action import Decline
-from selfheal.errors import Unreadable
+from selfheal.errors import Throttled, Unreadable
+from selfheal.frozen import dataclass
 from selfheal.guards import (
     alarm,
     claim,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, Protocol
 
 from selfheal.errors import LedgerUnavailable, Misconfigured, Unreadable
+from selfheal.frozen import dataclass
 from selfheal.ledger import Item, Ledger
 from selfheal.request import Request
 from selfheal.runbook import Limits, Runbook, response_key
@@ -19,7 +20,6 @@ BY_ITSELF = frozenset({Origin.ALARM, Origin.LADDER, Origin.SWEEP, Origin.DRILL})
 TARGET_ITEMS = ("OWNER", "LEASE", "COOLDOWN")
 
 
-@dataclass(frozen=True)
 class Ahead(Protocol):
     """What the requests of one batch read together, and how many they are (`selfheal.ahead`)."""
 
@@ -32,6 +32,7 @@ class Ahead(Protocol):
         """As `opt_out.read_tags`, a few seconds old at most. Raises Unreadable."""
 
 
+@dataclass(frozen=True)
 class GuardContext:
     """One decided change on its way to being made. `now` in epoch seconds."""
 
@@ -46,9 +47,9 @@ class GuardContext:
     """ARNs of the target whose tags can exempt it; none where AWS has no tags for it."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the action has seen on the way (`Change.facts`)."""
-
     ahead: Ahead | None = None
     """None for a request that came alone."""
+
     @cached_property
     def runbook(self) -> Runbook | None:
         """The runbook of the request's system. Raises Unreadable: a broken file must not stop a safe action."""
