@@ -25,6 +25,7 @@ AWS calls to observe: 1, and for what would be lost 4 and more once (`selfheal.u
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -126,8 +127,9 @@ class SetConcurrency(Action):
             return None if request.wanted["reserved"] is None else int(request.wanted["reserved"])
         return 0 if _restores(request) else self._asked(request)
 
+    @abstractmethod
     def _asked(self, request: Request) -> int:
-        raise NotImplementedError
+        """The number that the request names. Raises Refused."""
 
 
 class StopFunction(SetConcurrency):
