@@ -54,8 +54,8 @@ def go_on(ledger: Ledger, event: Mapping[str, Any], start: Start, now: float) ->
     """Send a request unless somebody works on it; its answer once there is one. Raises LedgerUnavailable."""
     found = record.find(ledger, event["action_id"])
     if found is not None and found["run"] == "done":
-        result = found["doc"]["result"]
-        return Answer(Outcome(result["outcome"]), result["reason"], result["detail"])
+        result = record.read_result(found["doc"]["result"])
+        return Answer(result.outcome, result.reason, result.detail)
     if found is None or float(found["claimed_until"]) <= now:
         send({**event, "mode": (Mode.ACT if found is None else Mode.RESUME).value}, start)
     return None
