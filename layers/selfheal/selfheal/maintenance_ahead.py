@@ -87,10 +87,7 @@ def _prepare(ledger: Ledger, one: Coming, start: Start, now: float) -> bool:
         return True  # a window of before this runbook was deployed
     if not over and None in answers:
         return False
-    steps = [
-        {"step": f"{step.action} {step.target_name}".strip(), **_told(answer)}
-        for step, answer in zip(one.window.before, answers, strict=True)
-    ]
+    steps = [{"step": step.label, **_told(answer)} for step, answer in zip(one.window.before, answers, strict=True)]
     return outcome.send(outcome.NOTICE, _detail(one, "maintenance_prepared", now) | {"steps": steps})
 
 
@@ -115,7 +112,7 @@ def _detail(one: Coming, what: str, now: float) -> dict[str, Any]:
         "timezone": one.runbook.timezone,
         "begins": one.begins,
         "until": window.end,
-        "before": [f"{step.action} {step.target_name}".strip() for step in window.before],
+        "before": [step.label for step in window.before],
         "before_s": window.before_s,
     }
 

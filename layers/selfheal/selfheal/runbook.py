@@ -45,6 +45,11 @@ class Step:
         """The action's row in the catalogue."""
         return ACTIONS[self.action]
 
+    @property
+    def label(self) -> str:
+        """For people: `enable_rules market-data`; the action alone where its target was written out."""
+        return f"{self.action} {self.target_name}".strip()
+
     def target_for(self, dimensions: Mapping[str, str]) -> Target:
         """The target for an alarm with these dimensions (name → value).
 
