@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from selfheal.spans import span
+
 Words = tuple[tuple[str, ...], str]
 """Lines, the first of which is the subject, and the severity."""
 
@@ -14,7 +16,7 @@ Words = tuple[tuple[str, ...], str]
 def _ahead(detail: Mapping[str, Any]) -> Words:
     system, before = detail["system"], detail["before"]
     lines = [
-        f"Maintenance of {system} begins at {_local(detail, 'begins')}, in {_span(detail['begins'] - detail['at'])}",
+        f"Maintenance of {system} begins at {_local(detail, 'begins')}, in {span(detail['begins'] - detail['at'])}",
         f"Until: {detail['until']} ({detail['timezone']})",
         "What it means: what selfheal does by itself and is risky waits for the end; what is safe goes on",
     ]
@@ -34,7 +36,7 @@ def _prepared(detail: Mapping[str, Any]) -> Words:
 
 
 def _deployed(detail: Mapping[str, Any]) -> Words:
-    watches = [f"{one['name']} for {_span(one['for_s'])}" for one in detail["watches"]]
+    watches = [f"{one['name']} for {span(one['for_s'])}" for one in detail["watches"]]
     lines = (
         f"Deployed: {detail['system']} {detail['version']}".rstrip(),
         f"What: {', '.join(detail['targets']) or 'the system'}, by {detail['by'] or 'somebody'} ({detail['source']})",
@@ -46,9 +48,9 @@ def _deployed(detail: Mapping[str, Any]) -> Words:
 
 def _watched(detail: Mapping[str, Any]) -> Words:
     system, name, verdict = detail["system"], detail["name"], detail["verdict"]
-    span = _span(detail["for_s"])
+    lasted = span(detail["for_s"])
     told = {
-        "clean": f"watched {span}: clean",
+        "clean": f"watched {lasted}: clean",
         "red": f"RED after {detail['looks']} clean looks",
         "unknown": "it can't be told whether it works",
     }[verdict]
@@ -77,7 +79,3 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any]], Words]] = {
 def _local(detail: Mapping[str, Any], name: str, shift_s: float = 0) -> str:
     moment = datetime.fromtimestamp(float(detail[name]) + shift_s, ZoneInfo(detail["timezone"]))
     return f"{moment:%a %Y-%m-%d %H:%M} ({detail['timezone']})"
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
