@@ -15,6 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from selfheal.aws_errors import AwsError, code_of, translate
+from selfheal.busy import PAUSES_S
 from selfheal.clients import client
 from selfheal.errors import ChangedMeanwhile, NotApplied, Unreadable
 from selfheal.function_version import SETTINGS
@@ -23,7 +24,6 @@ LATEST = "$LATEST"
 LIMIT_BYTES = 4096
 """Of all variables together (Lambda quotas)."""
 MARKER = re.compile("selfheal-[0-9a-f]{16}")
-BUSY_PAUSES_S = (0.5, 1.0, 2.0)
 POLL_S = 1.0
 RESERVE_S = 15.0
 """Left of an invocation for what comes after the wait."""
@@ -106,7 +106,7 @@ def patiently(what: str, call: Callable[[], Any], *, quiet: bool = False) -> Any
     Raises what `translate` makes of the answer, ChangedMeanwhile if Lambda stays busy.
     """
     failed: ClientError | BotoCoreError
-    for pause in (*BUSY_PAUSES_S, None):
+    for pause in (*PAUSES_S, None):
         try:
             return call()
         except AwsError as error:  # handled outside: what is raised in here would carry the text along
