@@ -21,13 +21,12 @@ from typing import Any
 from ministack.core import iam_actions, iam_evaluator, router
 from ministack.core.responses import (
     AccountRegionScopedDict,
-    error_response_json,
     get_account_id,
     get_region,
-    json_response,
 )
 from ministack.services import ecs
 
+from local.emulator.json_api import ApiError, handler, operation_of
 from local.emulator.mends import MendError, hook, iam_requests
 
 NAME = "application-autoscaling"
@@ -40,12 +39,11 @@ _scheduled = AccountRegionScopedDict()
 """(resource, name) → scheduled action."""
 
 
-class ScalingError(Exception):
-    """An error of the API: its code and message."""
+class ScalingError(ApiError):
+    """An error of the API; most of its errors have one code."""
 
     def __init__(self, message: str, code: str = "ValidationException") -> None:
-        super().__init__(message)
-        self.code = code
+        super().__init__(code, message)
 
 
 def _register(data: dict[str, Any]) -> dict[str, Any]:
@@ -160,24 +158,13 @@ _OPERATIONS = {
 }
 
 
-async def handle_request(_method: str, _path: str, headers: dict[str, str], body: bytes, _query: Any) -> Any:
-    operation = headers.get("x-amz-target", "").rpartition(".")[2]
-    act = _OPERATIONS.get(operation)
-    if act is None:
-        return error_response_json("InvalidAction", f"this emulator has no {NAME}:{operation}", 400)
-    try:
-        return json_response(act(json.loads(body or b"{}")))
-    except ScalingError as error:
-        return error_response_json(error.code, str(error), 400)
-
-
 def _arn(service: str, method: str, path: str, *rest: Any) -> str:
     """``rest`` is headers, body, query, region, account. Reads know no resource."""
     if service != NAME:
         stock: str = _stock_resource(service, method, path, *rest)
         return stock
     headers, body, _, region, account = rest
-    if headers.get("x-amz-target", "").rpartition(".")[2].startswith("Describe"):
+    if operation_of(headers).startswith("Describe"):
         return "*"
     known = _targets.get(json.loads(body or b"{}").get("ResourceId"))
     return str(known["ScalableTargetARN"]) if known else f"arn:aws:{NAME}:{region}:{account}:scalable-target/new"
@@ -205,7 +192,7 @@ def apply() -> None:
     if NAME in app.SERVICE_HANDLERS:
         raise MendError("there is an Application Auto Scaling already")
     router.SERVICE_PATTERNS[NAME] = {"target_prefixes": ["AnyScaleFrontendService"], "host_patterns": [rf"{NAME}\."]}
-    app.SERVICE_HANDLERS[NAME] = handle_request
+    app.SERVICE_HANDLERS[NAME] = handler(NAME, _OPERATIONS)
     iam_actions.SERVICE_TO_IAM_NAMESPACE[NAME] = NAME
     _stock_resource = hook(iam_actions, "extract_resource_arn", _arn)
     _stock_enforce = hook(iam_evaluator, "enforce", _enforce)

@@ -31,15 +31,14 @@ import yaml
 from ministack.core import iam_actions, router
 from ministack.core.responses import (
     AccountRegionScopedDict,
-    error_response_json,
     get_account_id,
     get_region,
-    json_response,
     new_uuid,
 )
 from ministack.services import eventbridge, lambda_svc
 from ministack.services.cloudformation import provisioners
 
+from local.emulator.json_api import ApiError, handler, operation_of
 from local.emulator.mends import MendError, hook
 
 MINUTE = float(os.environ.get("CODEDEPLOY_MINUTE_SECONDS", "60"))
@@ -50,14 +49,6 @@ _EVENTS = {"InProgress": "START", "Succeeded": "SUCCESS", "Failed": "FAILURE", "
 _applications = AccountRegionScopedDict()
 _groups = AccountRegionScopedDict()
 _deployments = AccountRegionScopedDict()
-
-
-class CodeDeployError(Exception):
-    """An error of CodeDeploy's API: its code and message."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass
@@ -132,9 +123,9 @@ class Deployment:
 def _create_application(data: dict[str, Any]) -> dict[str, Any]:
     name = data["applicationName"]
     if name in _applications:
-        raise CodeDeployError("ApplicationAlreadyExistsException", f"Application already exists: {name}")
+        raise ApiError("ApplicationAlreadyExistsException", f"Application already exists: {name}")
     if data.get("computePlatform", "Server") != "Lambda":
-        raise CodeDeployError("InvalidComputePlatformException", "this emulator deploys functions only")
+        raise ApiError("InvalidComputePlatformException", "this emulator deploys functions only")
     _applications[name] = {
         "applicationName": name,
         "applicationId": new_uuid(),
@@ -165,7 +156,7 @@ def _create_group(data: dict[str, Any]) -> dict[str, Any]:
     _application(data["applicationName"])
     key = (data["applicationName"], data["deploymentGroupName"])
     if key in _groups:
-        raise CodeDeployError("DeploymentGroupAlreadyExistsException", f"Deployment group already exists: {key[1]}")
+        raise ApiError("DeploymentGroupAlreadyExistsException", f"Deployment group already exists: {key[1]}")
     _groups[key] = {
         "deploymentConfigName": "CodeDeployDefault.LambdaAllAtOnce",
         **data,
@@ -220,12 +211,12 @@ def _delete_group(data: dict[str, Any]) -> dict[str, Any]:
 def _create_deployment(data: dict[str, Any]) -> dict[str, Any]:
     application, name = data["applicationName"], data.get("deploymentGroupName")
     if not name:
-        raise CodeDeployError("DeploymentGroupNameRequiredException", "The deployment group name was not specified.")
+        raise ApiError("DeploymentGroupNameRequiredException", "The deployment group name was not specified.")
     _application(application)
     group = _group(application, name)
     for other in _of_group(application, name):
         if other.status in ACTIVE:
-            raise CodeDeployError(
+            raise ApiError(
                 "DeploymentLimitExceededException",
                 f"The Deployment Group '{name}' already has an active Deployment '{other.identifier}'",
             )
@@ -249,16 +240,16 @@ def _get_deployment(data: dict[str, Any]) -> dict[str, Any]:
 def _batch_get_deployments(data: dict[str, Any]) -> dict[str, Any]:
     wanted = data["deploymentIds"]
     if len(wanted) > BATCH_LIMIT:
-        raise CodeDeployError("BatchLimitExceededException", "The maximum number of names or IDs is 25.")
+        raise ApiError("BatchLimitExceededException", "The maximum number of names or IDs is 25.")
     return {"deploymentsInfo": [_deployments[each].described() for each in wanted if each in _deployments]}
 
 
 def _list_deployments(data: dict[str, Any]) -> dict[str, Any]:
     application, group = data.get("applicationName"), data.get("deploymentGroupName")
     if application and not group:
-        raise CodeDeployError("DeploymentGroupNameRequiredException", "The deployment group name was not specified.")
+        raise ApiError("DeploymentGroupNameRequiredException", "The deployment group name was not specified.")
     if group and not application:
-        raise CodeDeployError(
+        raise ApiError(
             "ApplicationNameRequiredException", "The minimum number of required application names was not specified."
         )
     if application and group:
@@ -276,7 +267,7 @@ def _list_targets(data: dict[str, Any]) -> dict[str, Any]:
 def _get_target(data: dict[str, Any]) -> dict[str, Any]:
     deployment = _deployment(data["deploymentId"])
     if data["targetId"] != deployment.target_id:
-        raise CodeDeployError("DeploymentTargetDoesNotExistException", f"no target {data['targetId']}")
+        raise ApiError("DeploymentTargetDoesNotExistException", f"no target {data['targetId']}")
     return {"deploymentTarget": deployment.described_target()}
 
 
@@ -291,7 +282,7 @@ def _batch_get_targets(data: dict[str, Any]) -> dict[str, Any]:
 def _stop_deployment(data: dict[str, Any]) -> dict[str, Any]:
     deployment = _deployment(data["deploymentId"])
     if deployment.status not in ACTIVE:
-        raise CodeDeployError(
+        raise ApiError(
             "DeploymentAlreadyCompletedException", f"The deployment {deployment.identifier} is already complete."
         )
     _finish(deployment, "Stopped")
@@ -423,7 +414,7 @@ def _function_of(revision: dict[str, Any]) -> tuple[str, str, str, str]:
     """Function, alias, current and target version of an AppSpec (JSON or YAML, whatever the case of its keys)."""
     content = (revision.get("appSpecContent") or revision.get("string") or {}).get("content")
     if not content:
-        raise CodeDeployError("RevisionRequiredException", "The revision ID was not specified.")
+        raise ApiError("RevisionRequiredException", "The revision ID was not specified.")
     try:
         resources = _lowered(yaml.safe_load(content))["resources"]
         [properties] = [each["properties"] for resource in resources for each in resource.values()]
@@ -434,7 +425,7 @@ def _function_of(revision: dict[str, Any]) -> tuple[str, str, str, str]:
             str(properties["targetversion"]),
         )
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise CodeDeployError("InvalidRevisionException", f"The AppSpec file is not valid: {error!r}") from error
+        raise ApiError("InvalidRevisionException", f"The AppSpec file is not valid: {error!r}") from error
 
 
 def _lowered(node: Any) -> Any:
@@ -445,20 +436,20 @@ def _lowered(node: Any) -> Any:
 
 def _application(name: str) -> Any:
     if name not in _applications:
-        raise CodeDeployError("ApplicationDoesNotExistException", f"No application found for name: {name}")
+        raise ApiError("ApplicationDoesNotExistException", f"No application found for name: {name}")
     return _applications[name]
 
 
 def _group(application: str, name: str) -> Any:
     if (application, name) not in _groups:
-        raise CodeDeployError("DeploymentGroupDoesNotExistException", f"No Deployment Group found for name: {name}")
+        raise ApiError("DeploymentGroupDoesNotExistException", f"No Deployment Group found for name: {name}")
     return _groups[application, name]
 
 
 def _deployment(identifier: str) -> Deployment:
     found = _deployments.get(identifier)
     if not isinstance(found, Deployment):
-        raise CodeDeployError("DeploymentDoesNotExistException", f"The deployment {identifier} could not be found")
+        raise ApiError("DeploymentDoesNotExistException", f"The deployment {identifier} could not be found")
     return found
 
 
@@ -491,24 +482,13 @@ _OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-async def handle_request(_method: str, _path: str, headers: dict[str, str], body: bytes, _query: Any) -> Any:
-    operation = headers.get("x-amz-target", "").rpartition(".")[2]
-    act = _OPERATIONS.get(operation)
-    if act is None:
-        return error_response_json("InvalidAction", f"this emulator has no codedeploy:{operation}", 400)
-    try:
-        return json_response(act(json.loads(body or b"{}")))
-    except CodeDeployError as error:
-        return error_response_json(error.code, str(error), 400)
-
-
 def _resource(service: str, method: str, path: str, *rest: Any) -> str:
     """Deployments are authorised by their group, except where AWS knows no resource."""
     if service != "codedeploy":
         stock: str = _stock_resource(service, method, path, *rest)
         return stock
     headers, body, _, region, account = rest
-    operation = headers.get("x-amz-target", "").rpartition(".")[2]
+    operation = operation_of(headers)
     data = json.loads(body or b"{}")
     deployment = _deployments.get(data.get("deploymentId") or next(iter(data.get("deploymentIds") or []), None))
     application = data.get("applicationName") or (deployment.application if deployment else None)
@@ -587,7 +567,7 @@ def apply() -> None:
         "target_prefixes": ["CodeDeploy_20141006"],
         "host_patterns": [r"codedeploy\."],
     }
-    app.SERVICE_HANDLERS["codedeploy"] = handle_request
+    app.SERVICE_HANDLERS["codedeploy"] = handler("codedeploy", _OPERATIONS)
     iam_actions.SERVICE_TO_IAM_NAMESPACE["codedeploy"] = "codedeploy"
     _stock_resource = hook(iam_actions, "extract_resource_arn", _resource)
     provisioners._RESOURCE_HANDLERS["AWS::CodeDeploy::Application"] = {
