@@ -5,40 +5,46 @@ Actions (all risky): `archive_dlq` (to S3, then delete), `replay_dlq` (to S3, to
 delete), `redrive_dlq` (to S3, back to the SQS queue it came from, then delete).
 Precondition: the queue has no redrive policy of its own. That also keeps this away from live queues, which have one.
 
-One message at a time: S3 object → claim in the ledger → send → `sent` in the ledger → delete. Killed anywhere, the
-message is still in the queue, or it was sent exactly once and recorded, or it is recorded as unknown and stays.
-A canary goes first and is watched; the first message that comes back ends the drain. Work that does not fit into one
-invocation goes on where it stopped, under the same action_id.
+A chunk of letters at a time, and several chunks side by side: one S3 object with all letters of the chunk → claim in
+the ledger → send → `sent` in the ledger → delete. Killed anywhere, a message is still in the queue, or it was sent
+exactly once and recorded, or it is recorded as unknown and stays: of a run that dies while it sends, no more than the
+chunks in hand, none larger than what is sent in a second. A canary goes first and is watched; the first message that
+comes back ends the drain. Work that does not fit into one invocation goes on where it stopped, under the same
+action_id.
 
 Never: purges a queue, deletes what is not archived, sends what a schedule tried at a time that has passed, sends a
 message twice, or forwards a trace header (Lambda would count the chain of invocations on, and cut it).
 
-SQS's own StartMessageMoveTask is not used: it can't archive first, can't leave a message out, and takes queues of SQS
-only (API reference). A message is sent by SendMessage and not in a batch, so that an unclear answer leaves one message
-in doubt and not ten, and a FIFO group keeps its order.
+`redrive_dlq` with `archive: false` leaves the rest to SQS itself (StartMessageMoveTask) once the canary has not come
+back. What is lost then: there is no copy and no record of what was moved, nothing can be left out, and what comes back
+stops nothing; a message that came from no queue fails the move and stays. It needs a queue with one source, and no
+`limit`. `aws sqs cancel-message-move-task` stops it; what was moved stays moved.
 
-The permissions of the ledger (GetItem, BatchGetItem, PutItem, UpdateItem, DeleteItem) come with the base policy.
+`per_second` is the rate of what is sent. A replay calls a function at once, so its default is 10. A redrive only fills
+a queue that its consumer empties at its own pace; its default is 100, a fifth of the most that SQS's own move does.
+
+The permissions of the ledger come with the base policy.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from selfheal import settings
 from selfheal.action import Action, AlreadyDone, Change, Decision, Decline, State, Verification
-from selfheal.clients import client, client_once
+from selfheal.clients import client, client_bulk_once
 from selfheal.dead_letter import DeadLetter, Stay, Writer, function_of, why_not_redrive, why_not_replay
 from selfheal.drain.canary import watch_s
 from selfheal.drain.loop import Drain
 from selfheal.drain.report import verification
 from selfheal.drain.timing import Timing
-from selfheal.drain.way import Plan
+from selfheal.drain.way import Answer, Plan
 from selfheal.errors import LedgerUnavailable, Unreadable
 from selfheal.handler import handler_for
 from selfheal.ledger import Ledger
-from selfheal.queue import Queue
+from selfheal.queue import BATCH, MAX_BATCH_BYTES, Outgoing, Queue, Receipt
 from selfheal.refusal import Refusal
 from selfheal.replay_record import ReplayRecord
 from selfheal.replay_target import read_target, why_rule_stays
@@ -55,6 +61,8 @@ class DrainDlq(Action):
     continues = True
     verify_for_s = 0.0
     sends: ClassVar[bool] = True
+    chunk: ClassVar[int] = 100
+    marks_payloads: ClassVar[bool] = False
     verb: ClassVar[str]
 
     def __init__(self, remaining_s: float = 60.0) -> None:
@@ -100,15 +108,15 @@ class DrainDlq(Action):
                 "limit": limit,
                 "canary": min(request.options["canary"], limit) if self.sends else 0,
                 "per_second": request.options["per_second"],
+                "archive": request.options.get("archive", True),
             },
         )
 
     def apply(self, request: Request, change: Change) -> Mapping[str, Any]:
         """Go on from the record until the work, or the time of this invocation, is over."""
-        queue = Queue(request.target["queue"], change.plan["url"])
+        queue = Queue(request.target["queue"], change.plan["url"], bulk=True)
         record = self._record(request)
-        drain = Drain(self, queue, change.plan, record=record, action_id=request.action_id, timing=self._timing)
-        return drain.run()
+        return Drain(self, queue, change.plan, record=record, timing=self._timing).run()
 
     def verify(self, request: Request, change: Change) -> Verification:
         """What the record says of the whole drain. Where it can't be read now, a later run reads it."""
@@ -137,8 +145,12 @@ class DrainDlq(Action):
         """None: this letter may be taken."""
 
     @abstractmethod
-    def send(self, letter: DeadLetter, plan: Plan) -> str:
-        """Send it once; the id under which it would come back. Raises botocore's errors."""
+    def batch(self, letters: Sequence[DeadLetter], plan: Plan) -> Sequence[DeadLetter]:
+        """Those that the next call sends."""
+
+    @abstractmethod
+    def send(self, letters: Sequence[DeadLetter], plan: Plan) -> Mapping[str, Answer]:
+        """Send them once, in one call. Raises botocore's errors."""
 
 
 class ArchiveDlq(DrainDlq):
@@ -159,8 +171,11 @@ class ArchiveDlq(DrainDlq):
     def why_stay(self, letter: DeadLetter, plan: Plan) -> Stay | None:
         return None
 
-    def send(self, letter: DeadLetter, plan: Plan) -> str:
-        raise TypeError(f"{self.name} sends nothing, and not {letter.message_id} to {plan['way']}")
+    def batch(self, letters: Sequence[DeadLetter], plan: Plan) -> Sequence[DeadLetter]:
+        raise TypeError(f"{self.name} sends nothing, and not {len(letters)} letters to {plan['way']}")
+
+    def send(self, letters: Sequence[DeadLetter], plan: Plan) -> Mapping[str, Answer]:
+        raise TypeError(f"{self.name} sends nothing, and not {len(letters)} letters to {plan['way']}")
 
 
 class ReplayDlq(DrainDlq):
@@ -168,6 +183,8 @@ class ReplayDlq(DrainDlq):
 
     name = "replay_dlq"
     verb = "replay"
+    chunk = BATCH
+    marks_payloads = True
     permissions = (
         *ArchiveDlq.permissions,
         "lambda:GetFunctionConfiguration",
@@ -204,14 +221,18 @@ class ReplayDlq(DrainDlq):
             stay = self._rules[letter.origin]
         return stay
 
-    def send(self, letter: DeadLetter, plan: Plan) -> str:
-        answer = client_once("lambda").invoke(
+    def batch(self, letters: Sequence[DeadLetter], plan: Plan) -> Sequence[DeadLetter]:
+        return letters[:1]
+
+    def send(self, letters: Sequence[DeadLetter], plan: Plan) -> Mapping[str, Answer]:
+        (letter,) = letters
+        answer = client_bulk_once("lambda").invoke(
             FunctionName=plan["way"]["function"],
             Qualifier=plan["way"]["alias"],
             InvocationType="Event",
             Payload=(letter.payload or "").encode(),
         )
-        return str(answer["ResponseMetadata"].get("RequestId", ""))
+        return {letter.message_id: Answer(sent_as=str(answer["ResponseMetadata"].get("RequestId", "")))}
 
 
 class RedriveDlq(DrainDlq):
@@ -219,7 +240,13 @@ class RedriveDlq(DrainDlq):
 
     name = "redrive_dlq"
     verb = "redrive"
-    permissions = (*ArchiveDlq.permissions, "sqs:ListDeadLetterSourceQueues", "sqs:SendMessage")
+    permissions = (
+        *ArchiveDlq.permissions,
+        "sqs:ListDeadLetterSourceQueues",
+        "sqs:ListMessageMoveTasks",
+        "sqs:SendMessage",
+        "sqs:StartMessageMoveTask",
+    )
 
     def _way(self, request: Request, queue: Queue) -> Mapping[str, Any]:
         sources: dict[str, str] = {}
@@ -237,18 +264,50 @@ class RedriveDlq(DrainDlq):
         wanted = request.target["source"]
         names = sorted(arn.rsplit(":", 1)[-1] for arn in way.get("sources", {}))
         if way and (not wanted or wanted in names):
-            return None
+            return None if request.options["archive"] else _why_sqs_can_not(names, request)
         detail = f"{request.target['queue']} is the dead-letter queue of {names or 'no SQS queue'}"
         return Decline(Refusal.NOT_A_REDRIVE_SOURCE, detail + (f", not of {wanted}" if wanted else ""))
 
     def why_stay(self, letter: DeadLetter, plan: Plan) -> Stay | None:
         return why_not_redrive(letter, plan["way"]["sources"])
 
-    def send(self, letter: DeadLetter, plan: Plan) -> str:
-        source = plan["way"]["sources"][letter.origin]
-        # On its way here a FIFO message lost its deduplication id to its message id (SQS developer guide).
-        deduplication = letter.message_id if plan["fifo"] else ""
-        return Queue(source, source).send(letter.body, letter.message_attributes, letter.group, deduplication)
+    def batch(self, letters: Sequence[DeadLetter], plan: Plan) -> Sequence[DeadLetter]:
+        """To one queue, in one call; of a FIFO group one at a time, since a call may fail for one and not the next."""
+        batch: list[DeadLetter] = []
+        size = 0
+        for letter in letters:
+            if letter.origin != letters[0].origin or (plan["fifo"] and letter.group in {one.group for one in batch}):
+                continue
+            size += _outgoing(letter, plan).size
+            if batch and size > MAX_BATCH_BYTES:
+                break
+            batch.append(letter)
+            if len(batch) == BATCH:
+                break
+        return batch
+
+    def send(self, letters: Sequence[DeadLetter], plan: Plan) -> Mapping[str, Answer]:
+        source = plan["way"]["sources"][letters[0].origin]
+        said = Queue(source, source).send([_outgoing(letter, plan) for letter in letters])
+        return {name: _answer(one) for name, one in said.items()}
+
+
+def _why_sqs_can_not(sources: Sequence[str], request: Request) -> Decline | None:
+    """SQS moves everything that is in the queue, each message to where it came from."""
+    if len(sources) == 1 and not request.options["limit"]:
+        return None
+    found = f"{request.target['queue']} has {len(sources)} sources, limit is {request.options['limit']}"
+    return Decline(Refusal.BAD_OPTIONS, f"archive: false needs one source and no limit, as SQS moves all: {found}")
+
+
+def _outgoing(letter: DeadLetter, plan: Plan) -> Outgoing:
+    """On its way here a FIFO message lost its deduplication id to its message id (SQS developer guide)."""
+    deduplication = letter.message_id if plan["fifo"] else ""
+    return Outgoing(letter.message_id, letter.body, letter.message_attributes, letter.group, deduplication)
+
+
+def _answer(said: Receipt) -> Answer:
+    return Answer(said.message_id, said.why_not, unclear=said.message_id is None and not said.is_clear)
 
 
 lambda_handler = handler_for(ArchiveDlq, ReplayDlq, RedriveDlq)

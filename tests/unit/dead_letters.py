@@ -14,10 +14,11 @@ import pytest
 from hypothesis import strategies as st
 from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.s3.models import s3_backends
 from moto.sqs.models import sqs_backends
-from selfheal.clients import client, client_once
+from selfheal.clients import client, client_bulk, client_bulk_once, client_once
+from selfheal.letter_ids import key_of, unpack
+from selfheal.letters_known import Fate
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
@@ -30,7 +31,6 @@ FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{FUNCTION}"
 RULE_ARN = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/alchemiser-trading-events-dev/signal-generated"
 BUCKET = "selfheal-archive"
 TABLE = "ledger"
-SORT_KEY = DynamoType({"S": "MESSAGE"})
 
 
 def text(value: str) -> dict[str, str]:
@@ -183,21 +183,30 @@ class Account:
         for message in self._messages(queue):
             message.visible_at = 0
 
+    def objects(self) -> dict[str, list[dict[str, Any]]]:
+        """Key → the documents of one object of the archive."""
+        keys = s3_backends[ACCOUNT]["aws"].buckets[BUCKET].keys
+        ours = [name for name in keys if name.startswith(f"dlq/{self.queue}/")]
+        return {name: [json.loads(line) for line in keys[name].value.splitlines()] for name in ours}
+
     def archived(self) -> dict[str, Any]:
         """MessageId → archived document."""
-        keys = s3_backends[ACCOUNT]["aws"].buckets[BUCKET].keys
-        read = [json.loads(keys[name].value) for name in keys if name.startswith(f"dlq/{self.queue}/")]
-        return {document["message_id"]: document for document in read}
+        return {document["message_id"]: document for letters in self.objects().values() for document in letters}
+
+    def chunks(self, queue: str = "") -> list[tuple[str, dict[str, Any]]]:
+        """`fate` and document of each chunk that the ledger knows, in the order in which they were written."""
+        items = dynamodb_backends[ACCOUNT][REGION].tables[TABLE].items
+        rows = next((row for pk, row in items.items() if pk.value == f"LETTERS#{queue or self.queue}"), {})
+        found = [row.attrs for sort, row in rows.items() if sort.value.startswith("CHUNK#")]
+        return [(row["fate"].value, json.loads(row["doc"].value)) for row in found]
 
     def fates(self, queue: str = "") -> dict[str, str]:
-        """MessageId → what the ledger says became of it."""
-        prefix = f"MESSAGE#{queue or self.queue}#"
-        items = dynamodb_backends[ACCOUNT][REGION].tables[TABLE].items
-        return {
-            pk.value.removeprefix(prefix): row[SORT_KEY].attrs["fate"].value
-            for pk, row in items.items()
-            if pk.value.startswith(prefix) and SORT_KEY in row
-        }
+        """MessageId → what the ledger says became of it. Whatever is taken is archived, so those are all there are."""
+        told: dict[int, str] = {}
+        for _, doc in self.chunks(queue):
+            for fate in Fate:
+                told.update(dict.fromkeys(unpack(doc.get(fate.value, "")), fate.value))
+        return {name: told[key_of(name)] for name in self.archived() if key_of(name) in told}
 
     def put_there_again(self, message: Any) -> None:
         """A message that SQS shows again although it was deleted."""
@@ -259,6 +268,33 @@ class Account:
             self.dead = True
             raise Killed
 
+    def fail_sending(self, bodies: Mapping[str, bool], sends: list[list[str]]) -> None:
+        """SQS takes every entry of a SendMessageBatch but those with these bodies (→ whether it is the sender's fault).
+        `sends`: the bodies of each call."""
+        failed: list[dict[str, Any]] = []
+
+        def leave_out(params: dict[str, Any], **_: Any) -> None:
+            document = json.loads(params["body"])
+            sends.append([entry["MessageBody"] for entry in document["Entries"]])
+            bad = [entry for entry in document["Entries"] if entry["MessageBody"] in bodies]
+            failed[:] = [
+                {"Id": one["Id"], "SenderFault": bodies[one["MessageBody"]], "Code": "Injected", "Message": "no"}
+                for one in bad
+            ]
+            good = [entry for entry in document["Entries"] if entry not in bad]
+            raw = json.dumps({**document, "Entries": good or document["Entries"]})
+            params["body"] = raw if isinstance(params["body"], str) else raw.encode()
+            params["headers"]["Content-Length"] = str(len(raw))
+
+        def tell(parsed: dict[str, Any], **_: Any) -> None:
+            names = {one["Id"] for one in failed}
+            parsed["Successful"] = [one for one in parsed.get("Successful", []) if one["Id"] not in names]
+            parsed["Failed"] = list(failed)
+
+        events = client_bulk_once("sqs").meta.events
+        events.register("before-call.sqs.SendMessageBatch", leave_out)
+        events.register("after-call.sqs.SendMessageBatch", tell)
+
     def note_payload(self, params: dict[str, Any], **_: Any) -> None:
         """The payload of an invocation that reached AWS."""
         body = params["body"]
@@ -277,9 +313,10 @@ def account(monkeypatch: pytest.MonkeyPatch, *, fifo: bool = False) -> Iterator[
         client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         _ledger()
         make_function()
-        for made in (*map(client, ("sqs", "s3", "dynamodb", "lambda", "events")), *map(client_once, ("sqs", "lambda"))):
+        often = *map(client_bulk, ("sqs", "s3")), *map(client_bulk_once, ("sqs", "lambda"))
+        for made in (*map(client, ("sqs", "s3", "dynamodb", "lambda", "events")), client_once("lambda"), *often):
             here.watch(made)
-        once = client_once("lambda").meta.events
+        once = client_bulk_once("lambda").meta.events
         once.register_last("before-call.lambda.Invoke", here.note_payload)
         yield here
 

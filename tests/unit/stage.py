@@ -288,7 +288,7 @@ class Stage:
         policy = {"deadLetterTargetArn": QUEUE_ARN.replace(DLQ, f"dead-{number}"), "maxReceiveCount": 2}
         attributes = {"RedrivePolicy": json.dumps(policy), "VisibilityTimeout": "30"}
         client("sqs").create_queue(QueueName=f"orders-{number}")
-        play = self._letters(number, "redrive_dlq", 0, ("sqs.send_message",), {})
+        play = self._letters(number, "redrive_dlq", 0, ("sqs.send_message_batch",), {})
         client("sqs").set_queue_attributes(QueueUrl=self.here.url(f"orders-{number}"), Attributes=attributes)
         self.here.dead_letter_source = SOURCE_ARN.replace(SOURCE_QUEUE, f"orders-{number}")
         return play

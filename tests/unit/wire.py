@@ -65,6 +65,7 @@ PARTLY: Mapping[str, Callable[[dict[str, Any]], None]] = {
     "events.put_events": _not_taken,
     "sqs.change_message_visibility_batch": _failed_entry,
     "sqs.delete_message_batch": _failed_entry,
+    "sqs.send_message_batch": _failed_entry,
 }
 """Calls that answer 200 and have not done all of it; what their answer says then."""
 
@@ -88,7 +89,7 @@ class Wire(Faults):
     @contextmanager
     def connected(self) -> Iterator[Wire]:
         """Between the clients that are made from now on and AWS."""
-        events = clients._session().events
+        events = clients.hooks()
         hooks = {"before-call.*.*": self._before, "after-call.*.*": self._after}
         for name, hook in hooks.items():
             events.register(name, hook)

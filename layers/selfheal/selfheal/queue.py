@@ -1,7 +1,7 @@
-"""One SQS queue by its name: count, receive, release, delete, send.
+"""One SQS queue by its name: count, receive, release, delete, send a batch.
 
 Batch calls answer 200 with a list of entries that failed; those are tried again here, and what still fails is
-returned, never swallowed.
+returned, never swallowed. A batch that is sent is never tried again: SQS can't tell a repetition from another message.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from selfheal.aws_errors import AwsError, translate
-from selfheal.clients import client, client_once
+from selfheal.clients import client, client_bulk, client_bulk_once
+from selfheal.frozen import dataclass
 
 BATCH = 10
 """Entries that SQS takes in one call."""
+MAX_BATCH_BYTES = 1_048_576
+"""Of all messages of one SendMessageBatch together (botocore's model of it: 1 MiB)."""
 TRIES = 3
 RETRY_PAUSE_S = 0.2
 
@@ -55,11 +57,59 @@ class Attributes:
     retention_s: int
 
 
+@dataclass(frozen=True)
+class Outgoing:
+    """A message to send. `name`: how the caller knows it; `group`, `deduplication` are empty on a standard queue."""
+
+    name: str
+    body: str
+    attributes: Mapping[str, Mapping[str, Any]]
+    group: str = ""
+    deduplication: str = ""
+
+    def entry(self) -> dict[str, Any]:
+        """As SendMessageBatch takes it, without its Id. System attributes, the trace header among them, stay behind."""
+        entry: dict[str, Any] = {"MessageBody": self.body}
+        if self.attributes:
+            entry["MessageAttributes"] = {
+                name: {part: value[part] for part in _FORWARDED_TYPES if part in value}
+                for name, value in self.attributes.items()
+            }
+        order = {"MessageGroupId": self.group, "MessageDeduplicationId": self.deduplication}
+        return entry | {name: value for name, value in order.items() if value}
+
+    @property
+    def size(self) -> int:
+        """Bytes that count against MAX_BATCH_BYTES: the body, and each attribute's name, type and value."""
+        size = len(self.body.encode("utf-8", "surrogatepass"))
+        for name, value in self.attributes.items():
+            text = str(value.get("StringValue", ""))
+            size += len(name) + len(value["DataType"]) + len(text.encode("utf-8", "surrogatepass"))
+            size += len(value.get("BinaryValue", b""))
+        return size
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What SQS said of one message: the id that it gave it, or why it did not take it.
+
+    `is_clear`: the sender's fault, so it was surely not sent; the service's own failure leaves that open.
+    """
+
+    message_id: str | None = None
+    why_not: str = ""
+    is_clear: bool = False
+
+
 class Queue:
     """Calls for one queue. They raise TargetNotFound, TargetForbidden, Unreadable, NotApplied."""
 
-    def __init__(self, name: str, url: str | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, name: str, url: str | None = None, sleep: Callable[[float], None] = time.sleep, *, bulk: bool = False
+    ) -> None:
+        """`bulk`: thousands of messages will be received and deleted, by several threads."""
         self.name = name
+        self._client = client_bulk if bulk else client
         self._known_url = url
         self._sleep = sleep
 
@@ -105,7 +155,7 @@ class Queue:
     def receive(self, *, visibility_s: int, most: int = BATCH, wait_s: int = 2) -> list[Mapping[str, Any]]:
         """Up to `most` (≤ 10) messages, hidden for `visibility_s`. A long poll asks every server of the queue."""
         try:
-            answer = client("sqs").receive_message(
+            answer = self._client("sqs").receive_message(
                 QueueUrl=self.url,
                 MaxNumberOfMessages=min(most, BATCH),
                 VisibilityTimeout=visibility_s,
@@ -126,22 +176,20 @@ class Queue:
         """Delete by message id → latest receipt handle. Returns the ids that were not deleted."""
         return self._batches("delete_message_batch", receipts, {})
 
-    def send(self, body: str, message_attributes: Mapping[str, Any], group: str = "", deduplication: str = "") -> str:
-        """One message, once: SQS cannot tell a repeated SendMessage from a second message. Returns its MessageId.
+    def send(self, messages: Sequence[Outgoing]) -> dict[str, Receipt]:
+        """Up to 10 messages in one call, once. What SQS said of each, by its name.
 
-        Raises botocore's own error: only the caller knows what an unclear answer means for the message.
+        Raises botocore's own error: only the caller knows what an unclear answer means for the messages.
         """
-        order = {"MessageGroupId": group, "MessageDeduplicationId": deduplication}
-        answer = client_once("sqs").send_message(
-            QueueUrl=self.url,
-            MessageBody=body,
-            MessageAttributes={
-                name: {part: value[part] for part in _FORWARDED_TYPES if part in value}
-                for name, value in message_attributes.items()
-            },
-            **{name: value for name, value in order.items() if value},
-        )
-        return str(answer["MessageId"])
+        by_place = {str(place): message for place, message in enumerate(messages)}
+        entries = [{"Id": place, **message.entry()} for place, message in by_place.items()]
+        answer = client_bulk_once("sqs").send_message_batch(QueueUrl=self.url, Entries=entries)
+        said = {by_place[one["Id"]].name: Receipt(one["MessageId"]) for one in answer.get("Successful", [])}
+        for one in answer.get("Failed", []):
+            why = f"{one.get('Code', 'no code')}: {one.get('Message', '')}".rstrip(": ")
+            said[by_place[one["Id"]].name] = Receipt(why_not=why, is_clear=bool(one.get("SenderFault")))
+        unmentioned = Receipt(why_not="SQS did not mention it in its answer")
+        return {message.name: said.get(message.name, unmentioned) for message in messages}
 
     def _batches(self, method: str, receipts: Mapping[str, str], more: Mapping[str, Any]) -> list[str]:
         failed: list[str] = []
@@ -161,7 +209,7 @@ class Queue:
                 {"Id": str(place), "ReceiptHandle": left[message_id], **more} for place, message_id in by_place.items()
             ]
             try:
-                answer = getattr(client("sqs"), method)(QueueUrl=self.url, Entries=entries)
+                answer = getattr(self._client("sqs"), method)(QueueUrl=self.url, Entries=entries)
             except AwsError as error:
                 translate(error, f"{method} on queue {self.name}")
             failures = {by_place[int(entry["Id"])]: entry for entry in answer.get("Failed", [])}

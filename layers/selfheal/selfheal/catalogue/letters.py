@@ -9,6 +9,11 @@ _DRAIN = {
     "canary": Option(int, 1, "replay this many first and look at them before the rest"),
     "per_second": Option(int, 10, "replay at most this many messages a second"),
 }
+_REDRIVE = {
+    **_DRAIN,
+    "per_second": Option(int, 100, "send at most this many messages a second"),
+    "archive": Option(bool, True, "false: after the canary SQS moves the rest by itself, and no copy is kept"),
+}
 
 ENTRIES = (
     Entry(
@@ -21,7 +26,7 @@ ENTRIES = (
     ),
     Entry("archive_dlq", "drain_dlq", ("queue",), "archive dead letters to S3, then delete them", _DRAIN),
     Entry("replay_dlq", "drain_dlq", ("queue",), "archive dead letters, then send them to their function", _DRAIN),
-    Entry("redrive_dlq", "drain_dlq", ("queue",), "move dead letters back to their source queue", _DRAIN),
+    Entry("redrive_dlq", "drain_dlq", ("queue",), "move dead letters back to their source queue", _REDRIVE),
     Entry(
         "replay_events",
         "replay_events",

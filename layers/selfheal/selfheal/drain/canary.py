@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
-from selfheal.dead_letter import DeadLetter
 from selfheal.drain.way import Plan
-from selfheal.replay_record import Known
 
 MAX_WATCH_S = 300
 """A canary is watched until its retries are over, but not longer than this."""
 MARGIN_S = 15
 """From the last failed attempt to the message in the queue."""
-LOOK_BATCHES = 5
-"""Batches looked through for the canary before the rest is sent: 50 messages."""
+LOOK = 50
+"""Messages looked through for the canary before the rest is sent."""
 
 
 def watch_s(fails_within_s: int) -> int:
@@ -27,10 +23,3 @@ def watch_s(fails_within_s: int) -> int:
 def watch_until(plan: Plan, now: float) -> float:
     """Epoch seconds; the canary was sent just now."""
     return now + int(plan["way"]["watch_s"])
-
-
-def first_that_came_back(
-    letters: Iterable[DeadLetter], known: Mapping[str, Known], action_id: str
-) -> DeadLetter | None:
-    """A letter that this action had sent, canary or not."""
-    return next((letter for letter in letters if known[letter.message_id].came_back_from == action_id), None)

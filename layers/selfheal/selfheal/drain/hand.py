@@ -2,78 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import threading
+from collections.abc import Iterable
 
 from selfheal.dead_letter import DeadLetter, read_letter
-from selfheal.queue import Queue
+from selfheal.letter_ids import Ids
+from selfheal.queue import BATCH, Queue
 
 VISIBILITY_S = 120
-"""Hides one batch of ten while it is worked on, and for so long after a killed run."""
+"""Hides letters while they are worked on, and for so long after a killed run."""
 EMPTY_RECEIVES = 2
 """In a row, after which the queue is held to be seen through: a long poll asks all of its servers."""
+MOST_BYTES = 1_048_576
+"""Of bodies, after which a chunk grows no further."""
+MOST_STAYING = 1_000
+"""Receipts of letters that stay are kept for so many, to show them again at the end; others show by themselves when
+their visibility ends. So a queue full of them takes no memory."""
 
 
 class Hand:
-    """Message ids and their latest receipts. `judged`: those that are known to stay; it grows during the run."""
+    """Message ids and their latest receipts. `judged`: those that are known to stay; it grows during the run.
 
-    def __init__(self, queue: Queue, judged: Collection[str]) -> None:
+    Several threads take from it; a letter that SQS shows twice is given out once.
+    """
+
+    def __init__(self, queue: Queue, judged: Ids) -> None:
         self._queue = queue
         self._judged = judged
-        self._held: dict[str, str] = {}
-        self._done: set[str] = set()
+        self._lock = threading.Lock()
+        self._taken: dict[str, str] = {}
+        self._staying: dict[str, str] = {}
         self._empty = 0
-        self._fruitless = 0
+        self._seen_again = 0
 
     def __len__(self) -> int:
-        """How many messages are hidden by this run."""
-        return len(self._held)
+        """How many messages are hidden by this run, as far as it remembers them."""
+        with self._lock:
+            return len(self._taken) + len(self._staying)
 
-    def receive(self, batches: int) -> list[DeadLetter]:
-        """Letters that this run has not judged yet; a long poll that finds nothing ends it early."""
-        fresh: dict[str, DeadLetter] = {}
-        for _ in range(batches):
-            messages = self._queue.receive(visibility_s=VISIBILITY_S)
-            for message in messages:
-                letter = read_letter(message)
-                self._held[letter.message_id] = letter.receipt
-                if letter.message_id not in self._judged:
-                    fresh[letter.message_id] = letter
-            self._empty = 0 if messages else self._empty + 1
-            self._fruitless = 0 if fresh else self._fruitless + 1
-            if not messages:
+    def receive(self, most: int) -> list[DeadLetter]:
+        """Up to `most` letters that nobody in this run holds or has judged; fewer where the queue gave no more, or
+        they are large: threads that hold MOST_BYTES each fit into the memory of the function."""
+        fresh: list[DeadLetter] = []
+        size = 0
+        while len(fresh) < most and size < MOST_BYTES:
+            messages = self._queue.receive(visibility_s=VISIBILITY_S, most=min(BATCH, most - len(fresh)))
+            letters = [read_letter(message) for message in messages]
+            with self._lock:
+                found = [letter for letter in letters if self._is_fresh(letter)]
+                self._empty = 0 if messages else self._empty + 1
+                self._seen_again = 0 if found else self._seen_again + max(1, len(letters))
+            fresh += found
+            size += sum(len(letter.body) for letter in found)
+            if not found or (most <= BATCH and len(messages) < most):
                 break
-        return list(fresh.values())
+        return fresh
+
+    def _is_fresh(self, letter: DeadLetter) -> bool:
+        name, receipt = letter.message_id, letter.receipt
+        if name in self._taken:
+            self._taken[name] = receipt
+            return False
+        if name in self._judged:
+            if name in self._staying or len(self._staying) < MOST_STAYING:
+                self._staying[name] = receipt
+            return False
+        self._taken[name] = receipt
+        return True
 
     def has_seen_all(self) -> bool:
         """Letters that stay come round again when their visibility ends; seeing only them ends the drain as well."""
-        return self._empty >= EMPTY_RECEIVES or self._fruitless > EMPTY_RECEIVES + len(self._judged)
+        with self._lock:
+            return self._empty >= EMPTY_RECEIVES or self._seen_again > EMPTY_RECEIVES + len(self._judged)
 
-    def is_done(self, letter: DeadLetter) -> None:
-        """It was sent or archived, and that is recorded: it may be deleted."""
-        self._done.add(letter.message_id)
+    def stays(self, letter: DeadLetter) -> None:
+        """It was judged."""
+        with self._lock:
+            receipt = self._taken.pop(letter.message_id, "")
+            if receipt and len(self._staying) < MOST_STAYING:
+                self._staying[letter.message_id] = receipt
 
-    def delete_done(self) -> tuple[int, list[str]]:
-        """With the latest receipts. How many were deleted, and the ids of those that were not."""
-        if not self._done:
-            return 0, []
-        ids, self._done = self._done, set()
-        failed = self._queue.delete({message_id: self._held[message_id] for message_id in ids})
-        self._held = {name: receipt for name, receipt in self._held.items() if name not in ids}
-        return len(ids) - len(failed), failed
+    def delete(self, ids: Iterable[str]) -> tuple[int, list[str]]:
+        """By their latest receipts, after they were sent or archived and that is recorded. How many were deleted, and
+        the ids of those that were not."""
+        with self._lock:
+            receipts = {name: self._taken.pop(name) for name in ids if name in self._taken}
+        failed = self._queue.delete(receipts) if receipts else []
+        return len(receipts) - len(failed), failed
 
-    def put_back_unjudged(self) -> None:
-        """So that they can be received again after the watch."""
-        unjudged = {name: receipt for name, receipt in self._held.items() if name not in self._judged}
-        self._held = {name: receipt for name, receipt in self._held.items() if name in self._judged}
-        self._empty = self._fruitless = 0
-        if unjudged:
-            self._queue.release(unjudged)
+    def put_back(self, letters: Iterable[DeadLetter] | None = None) -> None:
+        """Show letters to others again (all that nobody has judged), so that they can be received anew."""
+        with self._lock:
+            names = list(self._taken) if letters is None else [letter.message_id for letter in letters]
+            receipts = {name: self._taken.pop(name) for name in names if name in self._taken}
+            if letters is None:
+                self._empty = self._seen_again = 0
+        if receipts:
+            self._queue.release(receipts)
 
     def let_go(self) -> None:
-        """However the run ends: delete what was sent, and show the rest to others again."""
-        gone, self._done = self._done, set()
-        held, self._held = self._held, {}
-        if gone:
-            self._queue.delete({message_id: held.pop(message_id) for message_id in gone})
+        """However the run ends: show what it still holds to others again."""
+        with self._lock:
+            held, self._taken, self._staying = {**self._taken, **self._staying}, {}, {}
         if held:
             self._queue.release(held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 RESERVE_S = 60.0
@@ -14,6 +15,7 @@ class Timing:
     def __init__(self, remaining_s: float) -> None:
         self._deadline = time.monotonic() + remaining_s - min(RESERVE_S, remaining_s / 2)
         self._next_send = 0.0
+        self._lock = threading.Lock()
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -31,9 +33,11 @@ class Timing:
         time.sleep(max(0.0, left))
         return True
 
-    def pace(self, per_second: int) -> None:
-        """Before each send: wait until the rate allows it."""
-        now = time.monotonic()
-        if now < self._next_send:
-            time.sleep(self._next_send - now)
-        self._next_send = max(now, self._next_send) + 1 / per_second
+    def pace(self, messages: int, per_second: int) -> None:
+        """Before a call that sends so many: wait until the rate allows it. Threads share the rate."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next_send)
+            self._next_send = turn + messages / per_second
+        if turn > now:
+            time.sleep(turn - now)
