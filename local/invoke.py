@@ -30,14 +30,23 @@ def remote(function: str, event: Path, rest: list[str]) -> int:
     return subprocess.run(_command(function, event, rest), env=environment, cwd=REPOSITORY, check=False).returncode
 
 
-def answer_of(function: str, event: Path) -> tuple[int, str]:
-    """The exit code, and what the function answered."""
+def answer_of(function: str, event: Path, *, quiet: bool = False) -> tuple[int, str]:
+    """The exit code, and what the function answered. `quiet`: its log is shown only if it fails."""
     environment = _running()
     if environment is None:
         return 1, ""
+    errors = subprocess.PIPE if quiet else None
     done = subprocess.run(
-        _command(function, event, []), env=environment, cwd=REPOSITORY, check=False, stdout=subprocess.PIPE, text=True
+        _command(function, event, []),
+        env=environment,
+        cwd=REPOSITORY,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
     )
+    if done.returncode and done.stderr:
+        print(done.stderr, file=sys.stderr)
     return done.returncode, done.stdout
 
 

@@ -16,7 +16,7 @@ from selfheal.words import Mode
 from tests.project.conftest import ROOT, actions_of
 
 FOLDERS = sorted(path.parent.name for path in ROOT.glob("functions/*/app.py"))
-NO_REQUEST = {"respond", "notify", "replay", "scorecard", "drill", "show_control_room"}
+NO_REQUEST = {"respond", "notify", "replay", "scorecard", "drill", "report", "show_control_room"}
 """Functions that take events, not requests."""
 
 
