@@ -22,7 +22,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench check compare format validate docs demo up down invoke replay pause resume scorecard procedure deploy drill alarms clean lock
+.PHONY: help setup build test bench check compare explain new-runbook format validate docs demo up down invoke replay pause resume scorecard incidents incident report procedure deploy drill alarms clean lock
 .SILENT:
 
 help: ## List the targets
@@ -33,12 +33,14 @@ help: ## List the targets
 	echo "  KEEP=1             leave the local stack up after the demo"
 	echo "  FN=… EVENT=…       what to invoke and with which file (default: events/<the folder of FN>.json)"
 	echo "  WHAT=risky SYSTEM=* MINUTES=60 REASON=… WHO=…  what is paused, for how long, why and by whom (pause, resume)"
+	echo "  ID=… INCIDENT=…    which incident (incident, report)"
 	echo "  SYSTEM=… NAME=…  whose procedure, and which (procedure)"
 	echo "  SYSTEMS=all        which further demo systems come up: all, or names with commas (up)"
 	echo "  CONFIG_ENV=dev     which stack of samconfig.toml (drill)"
 	echo "  FILE=… or DAYS=7 ALARM=…  what to replay: a file of alarm events, or the history of alarms"
 	echo "  MODE=auto ASSUME=suggested OBSERVE=1 ON=local  replay under this MaxMode, with no step done, looking at resources"
 	echo "                     as they are now, on the local stack"
+	echo "  PREFIX=… OWNER=…   how the names of a system begin, if not like it, and who is told (new-runbook)"
 	echo "  BASE=main          which commit's runbooks are compared with (compare)"
 	echo "  ONE=drain          which figure is measured (bench)"
 	echo "  ARGS=…             passed on: to pytest (test), sam (build, deploy), the program (demo, up, invoke, validate)"
@@ -83,6 +85,17 @@ validate: setup ## Check the runbooks (all, or ARGS=files) against their schema 
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks schema --check
 	echo "runbooks: valid"
 
+explain: setup ## What would happen if this alarm went red, line by line: make explain ALARM=name [MODE=auto]
+	$(if $(ALARM),,echo "error: which alarm? make explain ALARM=the-alchemiser-v2-dev-errors" >&2; exit 1)
+	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks explain "$(ALARM)" \
+	  $(if $(MODE),--max-mode "$(MODE)") $(ARGS)
+
+new-runbook: export PORT := $(PORT)
+new-runbook: setup ## Draft a runbook of what is found: make new-runbook SYSTEM=shop [PREFIX=shop- OWNER=oncall ON=local]
+	$(if $(SYSTEM),,echo "error: of which system? make new-runbook SYSTEM=my-system" >&2; exit 1)
+	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m local.new_runbook "$(SYSTEM)" \
+	  $(if $(PREFIX),--prefix "$(PREFIX)") $(if $(OWNER),--owner "$(OWNER)") $(if $(filter local,$(ON)),--local) $(ARGS)
+
 compare: setup ## Which decisions change with the runbooks? make compare BASE=main [FILE=history.json]; needs no account
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m local.compare $(if $(BASE),--base "$(BASE)") \
 	  $(if $(FILE),--file "$(FILE)") $(ARGS)
@@ -90,7 +103,7 @@ compare: setup ## Which decisions change with the runbooks? make compare BASE=ma
 docs: setup ## Write the generated parts of docs/ anew
 	$(PAGES) write
 
-demo up down invoke replay pause resume scorecard: export PORT := $(PORT)
+demo up down invoke replay pause resume scorecard incidents incident report: export PORT := $(PORT)
 demo up down invoke: export KEEP := $(KEEP)
 
 demo: setup ## Break the demo systems on the local stack and watch them heal
@@ -126,6 +139,15 @@ resume: setup ## End a pause on the local stack before its time: make resume [SY
 
 scorecard: setup ## What each response would have done on the local stack, and whether it was needed
 	$(LOCAL).scorecard
+
+incidents: setup ## List the open incidents of the local stack
+	$(LOCAL).report list
+
+incident: setup ## Show one incident of the local stack with its timeline: make incident ID=…
+	$(LOCAL).report show $(ID)
+
+report: setup ## Write the report of an incident of the local stack, Markdown and a page: make report INCIDENT=…
+	$(LOCAL).report write $(INCIDENT)
 
 procedure: setup ## Print what stays with a person: make procedure SYSTEM=… NAME=…; needs no stack
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks procedure "$(SYSTEM)/$(NAME)" $(ARGS)
