@@ -7,13 +7,14 @@ which fences late writers: a run whose lease ran out can't finish what another r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 from uuid import uuid4
 
 from selfheal import ledger as table
 from selfheal.action import Change
 from selfheal.errors import Refused
+from selfheal.frozen import dataclass
 from selfheal.ledger import Ledger, Lost, Write
 from selfheal.refusal import Refusal
 from selfheal.request import Request, Result

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from selfheal.catalogue import ACTIONS, Entry
 from selfheal.errors import Refused
+from selfheal.frozen import dataclass
 from selfheal.refusal import Refusal
 from selfheal.target import Target, read_target
 from selfheal.words import Direction, Mode, Origin, Outcome, ResponseMode
