@@ -13,6 +13,7 @@ from .artefact import copy_package, refuse_compiled, settle
 from .certificates import keep_amazons_roots
 from .errors import BuildError
 from .installer import install_for_lambda
+from .operations import called
 from .services import keep_services, services_of
 
 # Of a package's metadata a licence asks for its text, and Python for the version; the rest is for installers.
@@ -31,8 +32,9 @@ def build_dependencies(root: Path, out: Path) -> None:
     """
     requirements = root / "layers" / "dependencies" / "requirements.txt"
     services = services_of(root / "layers" / "selfheal" / "selfheal" / "clients.py")
+    methods = called(root, services)
     cache = root / ".local" / "cache" / "dependencies"
-    kept = cache / _key(requirements, services)
+    kept = cache / _key(requirements, (*services, *sorted(methods)))
     if not kept.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix="new-") as scratch:
@@ -40,7 +42,7 @@ def build_dependencies(root: Path, out: Path) -> None:
             install_for_lambda(fresh / "python", requirements)
             refuse_compiled(fresh)
             _trim(fresh / "python")
-            keep_services(fresh / "python", services)
+            keep_services(fresh / "python", services, methods)
             keep_amazons_roots(fresh / "python")
             bytecode.add_bytecode(fresh, mounted_at=MOUNTED_AT)
             settle(fresh)
@@ -105,12 +107,12 @@ def build_function(source: Path, out: Path) -> None:
 LAYERS = {"dependencies": build_dependencies, "selfheal": build_selfheal, "runbooks": build_runbooks}
 
 
-def _key(requirements: Path, services: tuple[str, ...]) -> str:
-    """What the dependencies layer is made from: the pins, the services, this package and the interpreters."""
+def _key(requirements: Path, used: tuple[str, ...]) -> str:
+    """What the dependencies layer is made from: the pins, what is used of them, this package and the interpreters."""
     digest = hashlib.sha256()
     for path in [requirements, *sorted(Path(__file__).parent.glob("*.py"))]:
         digest.update(path.read_bytes())
-    digest.update(" ".join(services).encode())
+    digest.update(" ".join(used).encode())
     for interpreter in bytecode.interpreters():
         digest.update(bytecode.version_of(interpreter).encode())
     return digest.hexdigest()[:24]

@@ -1,8 +1,9 @@
-"""botocore's data, cut down to the services that the functions use.
+"""botocore's data, cut down to the services and operations that the functions use.
 
 botocore ships the models of every AWS service: 29 MB that a function never reads. What is read is read at every
-cold start, so the models that stay lose their documentation and their compression as well, and `endpoints.json`
-(1.2 MB, parsed for each session) loses the services that are not here. Nothing else of a model is changed.
+cold start, so the models that stay lose their documentation, their compression and the operations that no source
+names (`operations`) as well, and `endpoints.json` (1.2 MB, parsed for each session) loses the services that are not
+here. Nothing else of a model is changed.
 """
 
 import ast
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BuildError, UnknownService
+from .operations import keep_operations
 
 _READ_WITH_ITS_TEXTS = "clientContextParams"
 """botocore's ServiceModel.client_context_parameters fails without their documentation: no call of S3 would work."""
@@ -36,8 +38,9 @@ def services_of(clients: Path) -> tuple[str, ...]:
     raise BuildError(f"{clients} has to say SERVICES = (…), a tuple of service names, for the layer to be built")
 
 
-def keep_services(packages: Path, services: Iterable[str]) -> None:
-    """Cut botocore's and boto3's data in the folder ``packages`` down to ``services``.
+def keep_services(packages: Path, services: Iterable[str], names: frozenset[str]) -> None:
+    """Cut botocore's and boto3's data in the folder ``packages`` down to ``services``, and these to the operations whose
+    methods are among ``names``.
 
     Raises:
         UnknownService: botocore has no model of that name.
@@ -55,11 +58,11 @@ def keep_services(packages: Path, services: Iterable[str]) -> None:
         *older, latest = sorted((data / service).iterdir())
         for version in older:  # a client without api_version takes the latest
             shutil.rmtree(version)
-        prefixes |= _slim(latest)
+        prefixes |= _slim(latest, names)
     _keep_endpoints(data / "endpoints.json", prefixes)
 
 
-def _slim(version: Path) -> set[str]:
+def _slim(version: Path, called: frozenset[str]) -> set[str]:
     """Rewrite one service's files; returns the names under which `endpoints.json` may know the service."""
     names = set()
     for path in sorted(version.iterdir()):
@@ -69,6 +72,8 @@ def _slim(version: Path) -> set[str]:
         model = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
         metadata = model.get("metadata", {})
         names |= {metadata[key] for key in ("endpointPrefix", "signingName") if key in metadata}
+        if "operations" in model and "shapes" in model:
+            model = keep_operations(version.parent.name, model, called)
         path.unlink()
         plain = path.with_suffix("") if path.suffix == ".gz" else path
         plain.write_text(json.dumps(_undocumented(model), separators=(",", ":")))

@@ -1,4 +1,4 @@
-"""What is known to be used is made in INIT, where Lambda gives a whole processor; at 512 MB an event has a third of one.
+"""What is known to be used is made in INIT, where Lambda gives a whole processor; an event of 512 MB has a third.
 
 Clients of the engine's services and of those that a function's permissions name, the runbooks, and one read of the
 ledger: it opens the connection, and everything that botocore does for the first time is done. Connecting alone would
