@@ -109,6 +109,7 @@ def _remember_what_depends_on_text_only() -> None:
     useragent.sanitize_user_agent_string_component = cache(useragent.sanitize_user_agent_string_component)
     agent: Any = useragent.UserAgentString
     agent.rebuild_and_replace_user_agent_handler = lambda *_, **__: None  # adds the features in use
+    agent.to_string = lru_cache(256)(agent.to_string)
 
 
 def _go_straight_to_moto() -> None:
