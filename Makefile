@@ -22,7 +22,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench check compare explain new-runbook format validate docs demo up down invoke replay pause resume scorecard incidents incident report procedure deploy drill alarms clean lock
+.PHONY: help setup build test bench check compare explain new-runbook format validate docs demo up down invoke ui screenshots replay pause resume scorecard incidents incident report procedure deploy drill alarms clean lock
 .SILENT:
 
 help: ## List the targets
@@ -30,6 +30,8 @@ help: ## List the targets
 	echo "variables:"
 	echo "  PYTHON=python3.13  the interpreter to make .venv from (3.11 or later; now: $(PYTHON))"
 	echo "  PORT=4566          where the local stack listens on 127.0.0.1 (up, demo, invoke)"
+	echo "  PORT_UI=4580       where the control room listens on 127.0.0.1 (ui)"
+	echo "  CHROME=/path       the browser that takes the pictures, if it is not in PATH (screenshots)"
 	echo "  KEEP=1             leave the local stack up after the demo"
 	echo "  FN=… EVENT=…       what to invoke and with which file (default: events/<the folder of FN>.json)"
 	echo "  WHAT=risky SYSTEM=* MINUTES=60 REASON=… WHO=…  what is paused, for how long, why and by whom (pause, resume)"
@@ -103,7 +105,7 @@ compare: setup ## Which decisions change with the runbooks? make compare BASE=ma
 docs: setup ## Write the generated parts of docs/ anew
 	$(PAGES) write
 
-demo up down invoke replay pause resume scorecard incidents incident report: export PORT := $(PORT)
+demo up down invoke ui replay pause resume scorecard incidents incident report: export PORT := $(PORT)
 demo up down invoke: export KEEP := $(KEEP)
 
 demo: setup ## Break the demo systems on the local stack and watch them heal
@@ -119,6 +121,13 @@ down: setup ## Stop the local stack
 invoke: setup ## Invoke one function on the local stack: make invoke FN=RollBackAlias
 	$(if $(FN),,echo "error: which one? make invoke FN=RollBackAlias [EVENT=events/….json]" >&2; exit 1)
 	$(LOCAL).invoke $(FN) $(EVENT) $(ARGS)
+
+ui: export PORT_UI := $(PORT_UI)
+ui: setup ## The control room of the local stack in a browser, with its buttons: http://127.0.0.1:4580
+	$(LOCAL).ui
+
+screenshots: setup ## Take the pictures of docs/pictures/ anew, with a Chromium, on a local stack of its own
+	$(LOCAL).screenshots
 
 replay: setup ## What would it have done? Alarm history, or FILE=…, through the same code; changes nothing
 	$(REPLAY) $(if $(FILE),--file "$(FILE)") $(if $(DAYS),--days "$(DAYS)") $(if $(ALARM),--alarm "$(ALARM)") \

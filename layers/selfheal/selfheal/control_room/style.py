@@ -29,7 +29,7 @@ text-align:left}}
 .sh-who{{display:flex;flex-wrap:wrap;gap:8px 16px;margin:0 0 12px}}
 .sh-who label{{display:flex;gap:6px;align-items:center;color:var(--quiet);flex:0 1 auto}}
 .sh-who input{{font:inherit;color:var(--ink);background:var(--card);border:1px solid var(--quiet);border-radius:4px;
-padding:3px 8px;width:230px;max-width:100%}}
+padding:3px 8px;width:300px;max-width:100%}}
 .sh-main{{display:grid;grid-template-columns:minmax(0,1fr) 350px;gap:12px;align-items:start;margin-bottom:12px}}
 .sh-narrow .sh-main{{grid-template-columns:minmax(0,1fr)}}
 .sh-column{{display:grid;grid-template-columns:minmax(0,1fr);gap:12px}}
@@ -72,5 +72,7 @@ white-space:nowrap;background:none}}
 .sh td{{border-bottom:1px solid var(--line);padding:5px 12px 5px 0;vertical-align:top;background:none;
 overflow-wrap:anywhere;min-width:60px}}
 .sh tr:last-child td{{border-bottom:0}}
+.sh-figure{{display:block;text-align:right;max-width:72px;font-variant-numeric:tabular-nums}}
+.sh ul{{margin:6px 0 0;padding-left:18px;color:var(--quiet)}}
 .sh-when{{white-space:nowrap;color:var(--quiet)}}
 """
