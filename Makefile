@@ -22,7 +22,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test bench check compare explain new-runbook format validate docs demo up down invoke ui screenshots replay pause resume scorecard incidents incident report procedure deploy drill alarms clean lock
+.PHONY: help setup build test bench check compare explain new-runbook format validate docs demo up down invoke ui screenshots replay pause resume scorecard incidents incident report procedure deploy doctor uninstall drill alarms clean lock
 .SILENT:
 
 help: ## List the targets
@@ -38,7 +38,7 @@ help: ## List the targets
 	echo "  ID=… INCIDENT=…    which incident (incident, report)"
 	echo "  SYSTEM=… NAME=…  whose procedure, and which (procedure)"
 	echo "  SYSTEMS=all        which further demo systems come up: all, or names with commas (up)"
-	echo "  CONFIG_ENV=dev     which stack of samconfig.toml (drill)"
+	echo "  CONFIG_ENV=dev     which stack of samconfig.toml (doctor, drill, uninstall)"
 	echo "  FILE=… or DAYS=7 ALARM=…  what to replay: a file of alarm events, or the history of alarms"
 	echo "  MODE=auto ASSUME=suggested OBSERVE=1 ON=local  replay under this MaxMode, with no step done, looking at resources"
 	echo "                     as they are now, on the local stack"
@@ -164,6 +164,15 @@ procedure: setup ## Print what stays with a person: make procedure SYSTEM=… NA
 deploy: setup ## Build and deploy to AWS with the settings of samconfig.toml
 	$(MAKE) --no-print-directory build ARGS=
 	$(BIN)/sam deploy $(ARGS)
+
+doctor uninstall: export PORT := $(PORT)
+doctor uninstall: export CONFIG_ENV := $(CONFIG_ENV)
+
+doctor: setup ## Is all there that selfheal needs, and what could it not do? Changes nothing: make doctor [CONFIG_ENV=dev ON=local]
+	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m local.doctor $(if $(filter local,$(ON)),--local)
+
+uninstall: setup ## Remove the stack, but not while something is switched off because of it: make uninstall [CONFIG_ENV=dev]
+	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m local.uninstall $(if $(filter local,$(ON)),--local)
 
 drill: setup ## Prove that the guards of a deployed stack guard; fails unless they do: make drill [CONFIG_ENV=dev]
 	$(BIN)/sam remote invoke Drill --event-file events/drill.json $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV)) $(ARGS) \
