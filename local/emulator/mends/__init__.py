@@ -22,6 +22,7 @@ ORDER = (
     "eventbridge_targets",
     "event_replays",
     "event_archives",
+    "api_destinations",
     "scheduler",
     "lambda_versions",
     "lambda_provisioned",

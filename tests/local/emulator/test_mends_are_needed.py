@@ -12,6 +12,7 @@ from local.emulator.control import Emulator
 from tests.local.emulator import (
     test_alarm_actions,
     test_alarm_evaluation,
+    test_api_destinations,
     test_application_autoscaling,
     test_cloudformation,
     test_codedeploy,
@@ -85,6 +86,10 @@ CONTRACTS: dict[str, tuple[Callable[[Account], None], ...]] = {
         test_lambda_versions.test_weights_lie_between_nought_and_one,
     ),
     "lambda_provisioned": (test_lambda_provisioned.test_what_is_provisioned_is_listed_with_its_qualifier,),
+    "api_destinations": (
+        test_api_destinations.test_template_may_have_a_connection_and_a_destination,
+        test_api_destinations.test_what_is_not_taken_goes_to_the_dead_letter_queue,
+    ),
     "cloudformation_lambda": (test_cloudformation.test_function_is_created_with_its_failure_queue_and_its_concurrency,),
     "cloudformation_stages": (test_cloudformation.test_stage_of_an_http_api_has_the_limits_of_its_template,),
     "sam_parameters": (test_cloudformation.test_parameter_s_value_decides_in_the_transform,),
