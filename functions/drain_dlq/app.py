@@ -7,7 +7,7 @@ Precondition: the queue has no redrive policy of its own. That also keeps this a
 
 A chunk of letters at a time, and several chunks side by side: one S3 object with all letters of the chunk → claim in
 the ledger → send → `sent` in the ledger → delete. Killed anywhere, a message is still in the queue, or it was sent
-exactly once and recorded, or it is recorded as unknown and stays: of a run that dies while it sends, no more than the
+exactly once and recorded, or it is recorded as unknown and never sent again: of a run that dies while it sends, the
 chunks in hand, none larger than what is sent in a second. A canary goes first and is watched; the first message that
 comes back ends the drain. Work that does not fit into one invocation goes on where it stopped, under the same
 action_id.
@@ -18,7 +18,7 @@ message twice, or forwards a trace header (Lambda would count the chain of invoc
 `redrive_dlq` with `archive: false` leaves the rest to SQS itself (StartMessageMoveTask) once the canary has not come
 back. What is lost then: there is no copy and no record of what was moved, nothing can be left out, and what comes back
 stops nothing; a message that came from no queue fails the move and stays. It needs a queue with one source, and no
-`limit`. `aws sqs cancel-message-move-task` stops it; what was moved stays moved.
+`limit`. A pause does not stop what SQS has begun; `aws sqs cancel-message-move-task` does, and what was moved stays.
 
 `per_second` is the rate of what is sent. A replay calls a function at once, so its default is 10. A redrive only fills
 a queue that its consumer empties at its own pace; its default is 100, a fifth of the most that SQS's own move does.

@@ -196,7 +196,7 @@ class Account:
     def chunks(self, queue: str = "") -> list[tuple[str, dict[str, Any]]]:
         """`fate` and document of each chunk that the ledger knows, in the order in which they were written."""
         items = dynamodb_backends[ACCOUNT][REGION].tables[TABLE].items
-        rows = next((row for pk, row in items.items() if pk.value == f"LETTERS#{queue or self.queue}"), {})
+        rows: Any = next((row for pk, row in items.items() if pk.value == f"LETTERS#{queue or self.queue}"), {})
         found = [row.attrs for sort, row in rows.items() if sort.value.startswith("CHUNK#")]
         return [(row["fate"].value, json.loads(row["doc"].value)) for row in found]
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextvars import copy_context
 
-MOST = 12
+MOST = 10
 """More than this gains nothing: Python's interpreter lock is busy then, with botocore for nine parts in ten."""
 
 
