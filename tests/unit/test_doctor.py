@@ -73,7 +73,6 @@ def test_without_the_stack_it_still_looks_at_the_account(client: Callable[[str],
 
     assert "✗ stack selfheal is not there" in text
     assert "| make deploy" in text
-    assert "concurrent executions" in text
     assert "! without a response: nobody-knows-it" in text
     assert "MaxMode" not in text
 
