@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 FIRST_WAIT_S = 0.25
 MAX_WAIT_S = 4.0
-LAMBDA_BURST = 30
+LAMBDA_BURST = 20
 LAMBDA_PER_S = 5
 """Lambda allows 15 control-plane calls a second for an account, reads included: a rollback must get its share."""
 
