@@ -10,6 +10,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from selfheal_build.operations import called
+from selfheal_build.services import services_of
+
 from local.emulator.environments import REPOSITORY
 
 BUILT = REPOSITORY / ".local" / "build"
@@ -131,13 +134,14 @@ def clean_environment() -> dict[str, str]:
 def _cache() -> Path:
     """sam's cache looks at a function's or layer's own folder only: it begins anew when what builds them changes."""
     layers = REPOSITORY / "layers"
-    digest = _digest([layers / "build", layers / "dependencies", layers / "selfheal" / "selfheal" / "clients.py"])
+    clients = layers / "selfheal" / "selfheal" / "clients.py"
+    digest = _digest([layers / "build", layers / "dependencies", clients], *called(REPOSITORY, services_of(clients)))
     return REPOSITORY / ".local" / "cache" / f"sam-{digest[:16]}"
 
 
-def _digest(sources: Iterable[Path]) -> str:
+def _digest(sources: Iterable[Path], *more: str) -> str:
     """Of everything that a build reads, its interpreter included: the bytecode is for that one."""
-    total = hashlib.sha256(sys.version.encode())
+    total = hashlib.sha256(" ".join([sys.version, *sorted(more)]).encode())
     for source in sources:
         files = sorted(source.rglob("*")) if source.is_dir() else [source]
         for file in files:

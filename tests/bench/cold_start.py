@@ -115,8 +115,15 @@ def _subjects(
         function = Function(python, tree.folder, tree.packages, {**own, **more})
         two = recordings[folder]
         return Measured(
-            function, tuple(one.event for one in two), tuple(one.answers for one in two), two[0].calls, bool(more)
+            function, tuple(one.event for one in two), tuple(one.answers for one in two), len(two[0].calls), bool(more)
         )
+
+    def same(recording: Recording) -> Measured:
+        tree = trees.boto3(same_calls=True)
+        _TREES.append(tree)
+        more = {"SERVICES": ",".join(sorted({service for service, _, _ in recording.calls}))}
+        function = Function(python, tree.folder, tree.packages, {**common, **more})
+        return Measured(function, ({"calls": recording.calls},), (recording.answers,), len(recording.calls), warm=False)
 
     prepared = {"PREPARE_IN_INIT": "1"}
     first = {
@@ -124,8 +131,10 @@ def _subjects(
         AS_SAM: mine(COMPARED, trees.as_sam_builds(COMPARED), {}),
         USUAL_PLAIN: peer(trees.usual(compiled=False), EVENT, 6),
         USUAL_COMPILED: peer(trees.usual(compiled=True), EVENT, 6),
-        C7N: peer(trees.custodian(), CUSTODIAN_EVENT, 2, "custodian_policy.run"),
+        C7N: peer(trees.custodian(runtimes_boto3=False), CUSTODIAN_EVENT, 2, "custodian_policy.run"),
+        C7N_RUNTIME: peer(trees.custodian(runtimes_boto3=True), CUSTODIAN_EVENT, 2, "custodian_policy.run"),
         BOTO3: peer(trees.boto3(), EVENT, 3),
+        BOTO3_SAME: same(recordings[COMPARED][0]),
         NULL: peer(trees.null(), EVENT, 0),
     }
     rest = {folder: mine(folder, built[folder], prepared) for folder in recordings if folder != COMPARED}
@@ -135,10 +144,12 @@ def _subjects(
 AS_SAM = "the same roll_back_alias, as `sam build` ships it"
 USUAL_PLAIN = "Powertools and boto3, as `sam build` ships them"
 USUAL_COMPILED = "Powertools and boto3, with bytecode"
-C7N = "Cloud Custodian, its own zip"
-BOTO3 = "boto3 alone, with bytecode"
+C7N = "Cloud Custodian, all in its own zip"
+C7N_RUNTIME = "Cloud Custodian, beside the runtime's boto3"
+BOTO3 = "boto3 alone, with bytecode: three calls"
+BOTO3_SAME = "boto3 alone, with bytecode: the calls that ours makes"
 NULL = "a handler that does nothing"
-PEERS = (AS_SAM, USUAL_PLAIN, USUAL_COMPILED, C7N, BOTO3, NULL)
+PEERS = (AS_SAM, USUAL_PLAIN, USUAL_COMPILED, C7N, C7N_RUNTIME, BOTO3, BOTO3_SAME, NULL)
 UNMEASURED = {"dispatch_workflow": "it asks GitHub, for which the stub does not stand"}
 
 
@@ -244,17 +255,23 @@ def _figure(
 def _goals(middles: Mapping[str, Middle], others: list[str]) -> list[Goal]:
     ours = middles[COMPARED]
 
-    def under(what: str, wanted: float, theirs: float, mine: float) -> Goal:
-        return Goal(
-            what, f"≥ {wanted} x", f"{theirs / mine:.1f} x ({theirs:,.0f} : {mine:,.0f} ms)", theirs / mine >= wanted
-        )
+    why = (
+        "Ours makes the calls of the ledger, the guards and the record, each behind its own client: even a warm event "
+        f"takes {ours.warm or 0:.0f} ms of CPU, {(ours.warm or 0) * SHARE:,.0f} ms at this share."
+    )
+
+    def under(what: str, wanted: float, theirs: float, mine: float, why: str = "") -> Goal:
+        ratio = theirs / mine
+        measured = f"{ratio:.1f} x ({theirs:,.0f} : {mine:,.0f} ms)"
+        return Goal(what, f"≥ {wanted} x", measured, ratio >= wanted, "" if ratio >= wanted else why)
 
     most = max(others, key=lambda name: middles[name].cold)
     return [
         under("under the same handler as `sam build` ships it", 2.5, middles[AS_SAM].cold, ours.cold),
         under("under the usual set without bytecode", 3.5, middles[USUAL_PLAIN].cold, ours.cold),
         under("under Cloud Custodian as its own zip", 3.0, middles[C7N].cold, ours.cold),
-        under("under plain boto3 at a 128 MB share of CPU", 2.5, middles[BOTO3].share, ours.share),
+        under("under plain boto3 with the same calls at a 128 MB share", 2.5, middles[BOTO3_SAME].share, ours.share),
+        under("under plain boto3 with three calls at a 128 MB share", 2.5, middles[BOTO3].share, ours.share, why),
         under(
             f"the dearest of ours ({most}) under `sam build`'s {COMPARED}",
             1.0,
@@ -265,7 +282,7 @@ def _goals(middles: Mapping[str, Middle], others: list[str]) -> list[Goal]:
 
 
 def _facts(middles: Mapping[str, Middle], found: Mapping[str, list[Started]]) -> dict[str, float]:
-    facts = {}
+    facts: dict[str, float] = {}
     for name, one in middles.items():
         if name not in PEERS:
             walls = statistics.median(run.init_wall for run in found[name])

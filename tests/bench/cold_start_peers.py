@@ -58,6 +58,20 @@ def lambda_handler(event, context):
     return answer
 """
 )
+SAME_CALLS = """
+import os
+import boto3
+
+aws = {name: boto3.client(name) for name in os.environ["SERVICES"].split(",")}
+
+def lambda_handler(event, context):
+    for service, method, arguments in event["calls"]:
+        try:
+            getattr(aws[service], method)(**arguments)
+        except aws[service].exceptions.ClientError:
+            pass
+    return {}
+"""
 CUSTODIAN = {
     "execution-options": {"account_id": "123456789012"},
     "policies": [
@@ -79,6 +93,12 @@ CUSTODIAN = {
         }
     ],
 }
+CUSTODIAN_POLICY = """
+from c7n import handler
+
+def run(event, context):
+    return handler.dispatch_event(event, context)
+"""
 CUSTODIAN_EVENT = {
     "detail-type": "AWS API Call via CloudTrail",
     "source": "aws.lambda",

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore import xform_name
 from moto.core import serialize
 from moto.core.utils import get_service_model
 from selfheal import clients
@@ -49,13 +50,9 @@ class Recording:
     action: str
     event: Mapping[str, Any]
     answers: dict[str, list[Answer]] = field(default_factory=dict)
-    services: set[str] = field(default_factory=set)
+    calls: list[tuple[str, str, Any]] = field(default_factory=list)
+    """Service, method and arguments of each, as its caller wrote them."""
     result: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def calls(self) -> int:
-        """How many calls it made."""
-        return sum(map(len, self.answers.values()))
 
 
 def key_of(method: str, url: str, headers: Mapping[str, str], body: bytes) -> str:
@@ -63,10 +60,10 @@ def key_of(method: str, url: str, headers: Mapping[str, str], body: bytes) -> st
     if target := headers.get("X-Amz-Target", ""):
         return target
     parts = urlsplit(url)
-    if b"Action=" in body:
+    if headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
         return parse_qs(body.decode())["Action"][0]
     bucket, virtual, _ = (parts.hostname or "").partition(".s3.")
-    return f"{method} {f'/{bucket}' if virtual else ''}{parts.path}"
+    return f"{method} {f'/{bucket}' if virtual else ''}{parts.path}".rstrip("/")
 
 
 def record(folder: Path) -> dict[str, list[Recording]]:
@@ -97,6 +94,7 @@ class _Recorder:
     def __init__(self) -> None:
         self.into: Recording | None = None
         events = clients.hooks()
+        events.register_first("provide-client-params.*.*", self._asked)
         events.register_first("before-call.*.*", self._before)
         events.register_last("after-call.*.*", self._after)
 
@@ -111,6 +109,10 @@ class _Recorder:
         made.result = result
         return made
 
+    def _asked(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        if self.into is not None:
+            self.into.calls.append((model.service_model.service_name, xform_name(model.name), dict(params)))
+
     def _before(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
         body = params.get("body") or b""
         if isinstance(body, Mapping):
@@ -122,7 +124,6 @@ class _Recorder:
         if self.into is not None:
             answer = _answer(http_response.status_code, parsed, model)
             self.into.answers.setdefault(context["recorded_as"], []).append(answer)
-            self.into.services.add(model.service_model.service_name)
 
 
 def _answer(status: int, parsed: dict[str, Any], model: Any) -> Answer:

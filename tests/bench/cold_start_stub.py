@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = self._chunks()
-        answer = self.stub.answer(key_of(self.command, self.path, self.headers, body), body)
+        answer = self.stub.answer(key_of(self.command, self.path, dict(self.headers), body), body)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             if name.lower() != "content-length":

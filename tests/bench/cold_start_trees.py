@@ -21,7 +21,7 @@ from selfheal_build.installer import install_for_lambda
 from local import sam
 from local.stack import NAME, SOURCES
 from tests.bench import peers
-from tests.bench.cold_start_peers import BOTO3, CUSTODIAN, NULL, USUAL
+from tests.bench.cold_start_peers import BOTO3, CUSTODIAN, CUSTODIAN_POLICY, NULL, SAME_CALLS, USUAL
 from tests.bench.figure import REPOSITORY
 
 HOME = REPOSITORY / ".local" / "bench" / "cold_start"
@@ -80,9 +80,10 @@ def null() -> Tree:
     return Tree(_app("null", NULL), ())
 
 
-def boto3() -> Tree:
-    """boto3 and one client, as the runtime brings it: with bytecode."""
-    return Tree(_app("boto3", BOTO3), (_compiled(_site_packages("peer-usual"), OF_THE_RUNTIME, "runtime"),))
+def boto3(*, same_calls: bool = False) -> Tree:
+    """boto3 as the runtime brings it, with bytecode: three calls of one client, or all that ours makes."""
+    app = _app("boto3-same", SAME_CALLS) if same_calls else _app("boto3", BOTO3)
+    return Tree(app, (_compiled(_site_packages("peer-usual"), OF_THE_RUNTIME, "runtime"),))
 
 
 def usual(*, compiled: bool) -> Tree:
@@ -95,16 +96,16 @@ def usual(*, compiled: bool) -> Tree:
     return Tree(task, (_fresh(source, HOME / "usual"),))
 
 
-def custodian() -> Tree:
-    """Cloud Custodian's own zip: c7n, without bytecode (c7n/mu.py strips it); boto3 is the runtime's, with bytecode."""
-    source, task = _site_packages("peer-c7n"), HOME / "c7n"
+def custodian(*, runtimes_boto3: bool) -> Tree:
+    """Cloud Custodian's zip, without bytecode (c7n/mu.py strips it); boto3 in it, or the runtime's with bytecode."""
+    source, task = _site_packages("peer-c7n"), HOME / f"c7n-{runtimes_boto3}"
     shutil.rmtree(task, ignore_errors=True)
     _link(source / "c7n", task / "c7n")
     (task / "config.json").write_text(json.dumps(CUSTODIAN))
-    (task / "custodian_policy.py").write_text(
-        "from c7n import handler\n\ndef run(event, context):\n    return handler.dispatch_event(event, context)\n"
-    )
-    return Tree(task, (_compiled(source, OF_THE_RUNTIME, "runtime-of-c7n"),))
+    (task / "custodian_policy.py").write_text(CUSTODIAN_POLICY)
+    if runtimes_boto3:
+        return Tree(task, (_compiled(source, OF_THE_RUNTIME, "runtime-of-c7n"),))
+    return Tree(task, (_fresh(source, HOME / "c7n-packages"),))
 
 
 def trust(trees: Iterable[Tree], authority: Path) -> None:

@@ -12,15 +12,19 @@ from typing import Any
 import boto3
 import botocore.loaders
 import pytest
-from selfheal_build import layers
+from botocore import xform_name
+from samcli.yamlhelper import yaml_parse
+from selfheal_build import layers, sam
 from selfheal_build.artefact import copy_package, measure, refuse_compiled
-from selfheal_build.errors import BuildError, CompiledExtension, UnknownService
+from selfheal_build.errors import BuildError, CompiledExtension, OverBudget, UnknownService
 from selfheal_build.installer import install_for_lambda
+from selfheal_build.operations import BY_BOTOCORE, called, keep_operations, names_in
 from selfheal_build.services import keep_services, services_of
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "layers" / "selfheal" / "selfheal" / "clients.py"
 SERVICES = services_of(CLIENTS)
+METHODS = called(ROOT, SERVICES)
 REGIONS = ("us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1")
 
 
@@ -71,34 +75,49 @@ print(json.dumps(made))
     assert alone(dependencies, program) == endpoints_of(whole)
 
 
-def test_each_listed_service_can_be_called(dependencies: Path) -> None:
-    """A call reads more of a model than a client does. The first that needs texts at most; none leaves the process."""
+def test_each_kept_operation_can_be_called(dependencies: Path) -> None:
+    """A call reads more of a model than a client does: every request is built and signed; none leaves the process."""
     program = f"""
-import boto3
+import botocore.session
 from botocore import xform_name
 class Sent(Exception):
     pass
 def send(**_):
     raise Sent
+def value(shape, depth=0):
+    kind = shape.type_name
+    if kind == "structure":
+        return {{name: value(shape.members[name], depth + 1) for name in shape.required_members}}
+    if kind == "list":
+        return [value(shape.member, depth + 1)] if depth < 5 else []
+    if kind == "map":
+        return {{}}
+    if shape.name in ("Arn", "ARN") or kind == "string":
+        return getattr(shape, "enum", None) and shape.enum[0] or "x" * 36
+    return {{"integer": 1, "long": 1, "float": 1.0, "double": 1.0, "boolean": True, "blob": b"x", "timestamp": 0}}[kind]
+session = botocore.session.get_session()
 called = []
 for service in {SERVICES!r}:
-    client = boto3.client(service, region_name="us-east-1")
+    client = session.create_client(service, region_name="us-east-1")
     client.meta.events.register("before-send", send)
     model = client.meta.service_model
-    shapes = {{name: model.operation_model(name).input_shape for name in sorted(model.operation_names)}}
-    needed = {{
-        name: {{member: shape.members[member].type_name for member in (shape.required_members if shape else ())}}
-        for name, shape in shapes.items()
-    }}
-    texts = [name for name, members in needed.items() if set(members.values()) <= {{"string"}}]
-    simple = min(texts, key=lambda name: len(needed[name]))
-    try:
-        getattr(client, xform_name(simple))(**dict.fromkeys(needed[simple], "x" * 32))
-    except Sent:
-        called.append(service)
+    for name in sorted(model.operation_names):
+        shape = model.operation_model(name).input_shape
+        try:
+            getattr(client, xform_name(name))(**(value(shape) if shape else {{}}))
+        except Sent:
+            called.append(f"{{service}}.{{name}}")
 print(json.dumps(called))
 """
-    assert alone(dependencies, program) == list(SERVICES)
+    loader = botocore.loaders.Loader()
+    wanted = {
+        f"{service}.{name}"
+        for service in SERVICES
+        for name, operation in loader.load_service_model(service, "service-2")["operations"].items()
+        if xform_name(name) in METHODS or name in BY_BOTOCORE.get(service, ()) or operation.get("endpointoperation")
+    }
+    assert {name.partition(".")[0] for name in wanted} == set(SERVICES)
+    assert set(alone(dependencies, program)) == wanted
 
 
 def test_a_service_that_is_not_listed_has_none(dependencies: Path) -> None:
@@ -113,13 +132,16 @@ except botocore.exceptions.UnknownServiceError as error:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_model_lost_its_documentation_and_nothing_else(dependencies: Path, service: str) -> None:
+def test_a_model_lost_its_documentation_and_what_is_not_called(dependencies: Path, service: str) -> None:
     slim = botocore.loaders.Loader(extra_search_paths=[str(dependencies / "botocore" / "data")])
     slim.search_paths[:] = [str(dependencies / "botocore" / "data")]
     whole = botocore.loaders.Loader()
     for kind in ("service-2", "endpoint-rule-set-1"):
         kept = slim.load_service_model(service, kind)
         full = whole.load_service_model(service, kind)
+        if kind == "service-2":
+            full = keep_operations(service, full, METHODS)
+            assert full["operations"]
         assert list(differences(full, kept)) == []
         kept.pop("clientContextParams", None)  # botocore reads their documentation
         assert '"documentation": "' not in json.dumps(kept)
@@ -133,9 +155,65 @@ def test_a_member_that_is_called_documentation_stays(tmp_path: Path) -> None:
     members = {"documentation": {"shape": "String", "documentation": "what it says"}}
     model = {"documentation": "of it all", "shapes": {"Part": {"members": members}}}
     (version / "service-2.json.gz").write_bytes(gzip.compress(json.dumps(model).encode()))
-    keep_services(tmp_path, ["parts"])
+    keep_services(tmp_path, ["parts"], frozenset())
     slim = json.loads((version / "service-2.json").read_text())
     assert slim == {"shapes": {"Part": {"members": {"documentation": {"shape": "String"}}}}}
+
+
+def test_an_operation_stays_with_the_shapes_that_it_needs_and_every_error(tmp_path: Path) -> None:
+    module = tmp_path / "app.py"
+    module.write_text('client("parts").get_part(Id="1")\npages = client("parts").get_paginator("list_parts")\n')
+    operation = {"input": {"shape": "Asked"}, "output": {"shape": "Told"}, "errors": [{"shape": "Gone"}]}
+    model: dict[str, Any] = {
+        "metadata": {"serviceId": "Parts"},
+        "operations": {
+            "GetPart": operation, "ListParts": {"output": {"shape": "Pages"}}, "PutPart": {"input": {"shape": "Put"}},
+            "DescribeEndpoints": {"endpointoperation": True},
+        },
+        "shapes": {
+            "Asked": {"type": "structure", "members": {"Id": {"shape": "Id"}}}, "Id": {"type": "string"},
+            "Told": {"type": "structure", "members": {"Tags": {"shape": "Tags"}}},
+            "Tags": {"type": "map", "key": {"shape": "Id"}, "value": {"shape": "Value"}}, "Value": {"type": "string"},
+            "Pages": {"type": "list", "member": {"shape": "Told"}}, "Put": {"type": "structure", "members": {}},
+            "Gone": {"type": "structure", "exception": True}, "Busy": {"type": "structure", "exception": True},
+        },
+    }  # fmt: skip
+    kept = keep_operations("parts", model, names_in([module]))
+    assert set(kept["operations"]) == {"GetPart", "ListParts", "DescribeEndpoints"}
+    assert set(kept["shapes"]) == set(model["shapes"]) - {"Put"}
+    assert kept["metadata"] == model["metadata"]
+
+
+def test_another_call_in_a_source_is_another_layer(tmp_path: Path) -> None:
+    root = small_root(tmp_path / "root")
+    (root / CLIENTS.relative_to(ROOT)).write_text('SERVICES = ("sns",)\nclient.publish\n')
+    kept = []
+    for name, call in {"first": "", "second": "client.subscribe"}.items():
+        folder = root / "functions" / "notify"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "app.py").write_text(call)
+        layers.build_dependencies(root, tmp_path / name)
+        model = next((tmp_path / name / "python/botocore/data/sns").glob("*/service-2.json"))
+        kept.append(set(json.loads(model.read_text())["operations"]))
+    assert kept == [{"Publish"}, {"Publish", "Subscribe"}]
+
+
+def test_a_layer_over_its_budget_fails_the_build_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("RunbooksLayer", "SelfhealLayer"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data").write_bytes(bytes(range(256)) * 8)
+    monkeypatch.setattr(sam, "BUDGETS_KB", {"RunbooksLayer": 1, "SelfhealLayer": 0})
+    with pytest.raises(OverBudget, match=r"too large: SelfhealLayer \(0 of 0 kB\)"):
+        sam.report(tmp_path, 1.0)
+    assert "RunbooksLayer: 0 of 1 kB zipped" in capsys.readouterr().out
+
+
+def test_every_layer_of_the_template_has_a_budget() -> None:
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    kind = "AWS::Serverless::LayerVersion"
+    assert set(sam.BUDGETS_KB) == {name for name, one in template["Resources"].items() if one["Type"] == kind}
 
 
 def differences(full: Any, kept: Any, where: str = "") -> Any:
@@ -259,7 +337,7 @@ def test_another_list_of_services_is_another_layer(tmp_path: Path, dependencies:
 
 def test_a_service_that_botocore_does_not_know_fails_the_build(dependencies: Path) -> None:
     with pytest.raises(UnknownService, match="lamda"):
-        keep_services(dependencies, [*SERVICES, "lamda"])
+        keep_services(dependencies, [*SERVICES, "lamda"], METHODS)
 
 
 @pytest.mark.parametrize("text", ["", "SERVICES = ()", "SERVICES = tuple(x)", "SERVICES = ('s3', NAME)"])

@@ -15,6 +15,7 @@ import pytest
 from botocore import httpsession
 from botocore.exceptions import SSLError
 from selfheal import certificates, clients
+from selfheal.observability import logger
 from selfheal_build.certificates import ALL, FEW, ROOTS, keep_amazons_roots
 from selfheal_build.errors import MissingRoot
 
@@ -72,7 +73,7 @@ def scene(service: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 @pytest.fixture
 def warnings(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
-    monkeypatch.setattr(certificates.logger, "warning", lambda text, **_: told.append(text))
+    monkeypatch.setattr(logger, "warning", lambda text, **_: told.append(text))
     caplog.set_level(logging.CRITICAL)
     return told
 

@@ -49,7 +49,7 @@ def test_nothing_is_made_outside_lambda(made: list[str], monkeypatch: pytest.Mon
     ledger = use(monkeypatch, SomeLedger())
     monkeypatch.delenv(in_init.SWITCH)
     in_init.prepare(PERMISSIONS)
-    assert made == ledger.read == []
+    assert (made, ledger.read) == ([], [])
 
 
 def test_the_engines_clients_the_functions_the_runbooks_and_one_read(

@@ -11,12 +11,13 @@ import pytest
 from selfheal import capture, runbook, world
 from selfheal.action import Action
 from selfheal.catalogue import ACTIONS, functions
-from selfheal.clients import client
+from selfheal.clients import SERVICES, client
 from selfheal.guards import chain
 from selfheal.ledger import PERMISSIONS as LEDGER
+from selfheal_build.operations import called
 
 from tests.unit import rooms
-from tests.unit.aws import event
+from tests.unit.aws import ROOT, event
 from tests.unit.conftest import ACCOUNT
 from tests.unit.dead_letters import FUNCTION, by_rule
 from tests.unit.plays.check_health import many_checks
@@ -33,6 +34,10 @@ NOT_IN_THE_STORY = {
     "dynamodb:ConditionCheckItem": "the engine's; the ledger's policy is one for all functions",
 }
 """What Respond may and does not do in this file's story of it, with the reason."""
+
+
+KEPT = called(ROOT, SERVICES) | {"describe_endpoints"}
+"""The calls that the dependencies layer has descriptions of: those that are named, and what botocore asks by itself."""
 
 
 @pytest.fixture
@@ -103,6 +108,7 @@ def record(on_stage: Stage, folder: str) -> set[str]:
 @pytest.mark.parametrize("folder", functions())
 def test_every_call_is_declared_and_everything_declared_is_called(on_stage: Stage, folder: str) -> None:
     recorded = record(on_stage, folder)
+    assert on_stage.wire.methods <= KEPT, "the layer's botocore will not know these calls"
     guards = set(chain.PERMISSIONS) if recorded & {*chain.PERMISSIONS} else set()
     asking = set(capture.PERMISSIONS) if captures(folder) else set()
     assert recorded <= declared(folder) | BY_ENGINE | guards | asking
@@ -141,6 +147,7 @@ def test_respond_calls_what_it_declares(on_stage: Stage, monkeypatch: pytest.Mon
         outage.tick()
         seen |= on_stage.wire.permissions
         outage.carry_out()
+    assert on_stage.wire.methods <= KEPT
     assert seen <= declared("respond")
     assert declared("respond") - seen == set(NOT_IN_THE_STORY)
 
@@ -150,6 +157,7 @@ def test_notify_calls_what_it_declares(on_stage: Stage, monkeypatch: pytest.Monk
     told = on_stage.invoke("notify", event("notify"))
     assert told is not None
     assert told["told"]
+    assert on_stage.wire.methods <= KEPT
     assert on_stage.wire.permissions == declared("notify")
 
 

@@ -75,7 +75,7 @@ class Wire(Faults):
     """Deaf unless `listening`: what a test looks at by itself is neither counted nor broken.
 
     After a kill nothing gets through any more, not even from a `finally`. `answers` stand in for services that moto
-    does not know. `reached`: the calls that got to AWS, with their bodies.
+    does not know. `reached`: the calls that got to AWS, with their bodies. `methods`: every one that was called, ever.
     """
 
     listening: bool = False
@@ -85,6 +85,7 @@ class Wire(Faults):
     answers: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = field(default_factory=dict)
     reached: list[tuple[str, Any]] = field(default_factory=list)
     permissions: set[str] = field(default_factory=set)
+    methods: set[str] = field(default_factory=set)
 
     @contextmanager
     def connected(self) -> Iterator[Wire]:
@@ -134,6 +135,7 @@ class Wire(Faults):
         name = f"{model.service_model.service_name}.{xform_name(model.name)}"
         if name == "lambda.invoke" and EVIDENCE_FUNCTION in params["url_path"]:
             name = CAPTURE
+        self.methods.add(xform_name(model.name))
         self.permissions |= permissions_of(model.service_model.service_name, model.name, params.get("body"))
         with self.lock:
             context["wire"] = name, self._through(lambda: self.begin(name))

@@ -7,6 +7,7 @@ where they do not suffice, the functions fall back to the whole bundle (`selfhea
 import re
 import ssl
 from pathlib import Path
+from typing import Any
 
 from .errors import MissingRoot
 
@@ -42,6 +43,5 @@ def keep_amazons_roots(packages: Path) -> None:
 def _common_name(block: str) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=block)
-    found = context.get_ca_certs()
-    subject = {key: value for part in found[0]["subject"] for key, value in part} if found else {}
-    return str(subject.get("commonName", ""))
+    parts: list[Any] = [part for found in context.get_ca_certs() for part in found["subject"]]
+    return next((str(value) for part in parts for key, value in part if key == "commonName"), "")

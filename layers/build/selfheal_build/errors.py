@@ -21,5 +21,9 @@ class MissingRoot(BuildError):
     """botocore's bundle of certificates lacks a root that AWS's endpoints are signed by."""
 
 
+class OverBudget(BuildError):
+    """A layer weighs more than it may."""
+
+
 class BytecodeFailed(BuildError):
     """The target's interpreter refuses a source that is about to be deployed."""

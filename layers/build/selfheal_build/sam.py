@@ -9,7 +9,11 @@ from pathlib import Path
 
 from .artefact import measure
 from .bytecode import target_interpreter
-from .errors import BuildError
+from .errors import BuildError, OverBudget
+
+BUDGETS_KB = {"DependenciesLayer": 8_000, "SelfhealLayer": 3_000, "RunbooksLayer": 500}
+"""What a layer may weigh, zipped, with bytecode for two Pythons: half as much again as it does. All of it is fetched
+and unpacked before a function's first start, and what grows here unseen is read at every one."""
 
 
 def build(root: Path, arguments: Sequence[str]) -> None:
@@ -63,14 +67,28 @@ def _run(root: Path, tool: str, *arguments: str, **environment: str) -> str:
 
 
 def report(built: Path, took: float) -> None:
-    """Print what was built below ``built``: the number of functions, and each layer's size."""
+    """Print what was built below ``built``: the number of functions, and each layer's size against its budget.
+
+    Raises:
+        OverBudget: names the layers that are larger.
+    """
     folders = sorted(path for path in built.iterdir() if path.is_dir())
     functions = [folder for folder in folders if (folder / "app.py").is_file()]
     print(f"built {len(functions)} functions and {len(folders) - len(functions)} layers in {took:.1f} s")
+    over = []
     for folder in folders:
-        if folder not in functions:
-            size = measure(folder)
-            print(
-                f"  {folder.name}: {size.zipped / 1000:,.0f} kB zipped, {size.unpacked / 1000:,.0f} kB unpacked, "
-                f"{size.files} files, sha256 {size.digest[:12]}"
-            )
+        if folder in functions:
+            continue
+        size, budget = measure(folder), BUDGETS_KB.get(folder.name)
+        of = "" if budget is None else f" of {budget:,} kB"
+        print(
+            f"  {folder.name}: {size.zipped / 1000:,.0f}{of or ' kB'} zipped, {size.unpacked / 1000:,.0f} kB unpacked, "
+            f"{size.files} files, sha256 {size.digest[:12]}"
+        )
+        if budget is not None and size.zipped > budget * 1000:
+            over.append(f"{folder.name} ({size.zipped / 1000:,.0f}{of})")
+    if over:
+        raise OverBudget(
+            f"too large: {', '.join(over)}. See what came in (a package, a service, operations); if it is needed, "
+            "raise BUDGETS_KB in selfheal_build/sam.py"
+        )

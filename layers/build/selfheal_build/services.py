@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from botocore.utils import deep_merge
+
 from .errors import BuildError, UnknownService
 from .operations import keep_operations
 
@@ -39,8 +41,8 @@ def services_of(clients: Path) -> tuple[str, ...]:
 
 
 def keep_services(packages: Path, services: Iterable[str], names: frozenset[str]) -> None:
-    """Cut botocore's and boto3's data in the folder ``packages`` down to ``services``, and these to the operations whose
-    methods are among ``names``.
+    """Cut botocore's and boto3's data in the folder ``packages`` down to ``services``, and these to the operations
+    whose methods are among ``names``.
 
     Raises:
         UnknownService: botocore has no model of that name.
@@ -68,16 +70,25 @@ def _slim(version: Path, called: frozenset[str]) -> set[str]:
     for path in sorted(version.iterdir()):
         if path.name.startswith("examples"):
             path.unlink()
+        if not path.exists():  # or it is part of the model now
             continue
         model = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
         metadata = model.get("metadata", {})
         names |= {metadata[key] for key in ("endpointPrefix", "signingName") if key in metadata}
         if "operations" in model and "shapes" in model:
+            _complete(model, version / "service-2.sdk-extras.json")
             model = keep_operations(version.parent.name, model, called)
         path.unlink()
         plain = path.with_suffix("") if path.suffix == ".gz" else path
         plain.write_text(json.dumps(_undocumented(model), separators=(",", ":")))
     return names
+
+
+def _complete(model: dict[str, Any], extras: Path) -> None:
+    """What botocore adds to a model when it reads it is added now: it refers to shapes, which have to stay."""
+    if extras.exists():
+        deep_merge(model, json.loads(extras.read_bytes()).get("merge", {}))
+        extras.unlink()
 
 
 def _undocumented(node: Any) -> Any:

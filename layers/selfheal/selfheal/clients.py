@@ -40,7 +40,6 @@ SERVICES = (
     "sns",
     "sqs",
     "ssm",
-    "sts",
     "timestream-write",
     "xray",
 )
