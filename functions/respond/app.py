@@ -15,7 +15,7 @@ from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from selfheal import alarm, deployments, mutes, outcome, procedures, rollouts, runbook, starter
+from selfheal import alarm, deployments, in_init, mutes, outcome, procedures, rollouts, runbook, starter
 from selfheal.arns import Home
 from selfheal.clock import tick
 from selfheal.errors import LedgerUnavailable
@@ -36,6 +36,8 @@ PERMISSIONS = (
     "sqs:SendMessage",
     *QUEUE_PERMISSIONS,
 )
+
+in_init.prepare(PERMISSIONS, engine=())  # they name what Respond needs of the engine as well
 
 _JOINED: set[str] = set()
 """What this process knows of storms; see Respond."""

@@ -68,7 +68,7 @@ def _measure(say: Callable[[str], None], scratch: Path) -> Figure:
     say("recording what AWS answers")
     recordings = record(scratch)
     with stub(scratch) as aws:
-        subjects = _subjects(python, built, recordings, aws)
+        subjects = _subjects(python, built, recordings, aws, scratch)
         trees.trust([tree for tree in _TREES if tree.packages], aws.authority)
         found, left_out = _rounds(subjects, aws, scratch, say)
     for name, why in left_out.items():
@@ -80,7 +80,7 @@ _TREES: list[Tree] = []
 
 
 def _subjects(
-    python: Path, built: Mapping[str, Tree], recordings: Mapping[str, list[Recording]], aws: Stub
+    python: Path, built: Mapping[str, Tree], recordings: Mapping[str, list[Recording]], aws: Stub, scratch: Path
 ) -> dict[str, Measured]:
     """By the name of its row; those that are compared come first."""
     common = {
@@ -112,7 +112,8 @@ def _subjects(
 
     def mine(folder: str, tree: Tree, more: Mapping[str, str]) -> Measured:
         _TREES.append(tree)
-        function = Function(python, tree.folder, tree.packages, {**own, **more})
+        none = {"RUNBOOKS_PATH": str(scratch / "runbooks.json")} if folder == "respond" else {}
+        function = Function(python, tree.folder, tree.packages, {**own, **more, **none})
         two = recordings[folder]
         return Measured(
             function, tuple(one.event for one in two), tuple(one.answers for one in two), len(two[0].calls), bool(more)
@@ -237,7 +238,11 @@ def _figure(
         question="How much CPU does a function need from nothing to the end of its first event?",
         tables=[
             Table(COLUMNS, [row(name) for name in compared], "Beside the same work, done as usual"),
-            Table(COLUMNS, [row(name) for name in others], "The other functions that change something"),
+            Table(
+                COLUMNS,
+                [row(name) for name in others],
+                "The other functions: one event that changes something; of respond, a tick of its clock",
+            ),
         ],
         goals=_goals(middles, others),
         chart=Chart(

@@ -67,7 +67,10 @@ def key_of(method: str, url: str, headers: Mapping[str, str], body: bytes) -> st
 
 
 def record(folder: Path) -> dict[str, list[Recording]]:
-    """By function folder, its first mutating play, twice (a cold one and a warm one)."""
+    """By function folder, its first mutating play, twice (a cold one and a warm one); of Respond a tick of its clock.
+
+    Runbooks are those in `folder`: none.
+    """
     found: dict[str, list[Recording]] = {}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in _ENVIRONMENT.items():
@@ -84,6 +87,9 @@ def record(folder: Path) -> dict[str, list[Recording]]:
                 if play.effects or name in WITHOUT_EFFECTS_OF_ITS_OWN:
                     twice = [play, stage.play(name)]
                     found[entry.function] = [recorder.invoke(stage, entry.function, one.request) for one in twice]
+            found["respond"] = [recorder.invoke(stage, "respond", {"clock": "tick"}) for _ in range(3)][
+                1:
+            ]  # quiet ones
         clients.forget()
     return found
 

@@ -19,7 +19,7 @@ from samcli.yamlhelper import yaml_parse
 from selfheal_build.installer import install_for_lambda
 
 from local import sam
-from local.stack import NAME, SOURCES
+from local.stack import SOURCES
 from tests.bench import peers
 from tests.bench.cold_start_peers import BOTO3, CUSTODIAN, CUSTODIAN_POLICY, NULL, SAME_CALLS, USUAL
 from tests.bench.figure import REPOSITORY
@@ -43,7 +43,7 @@ def ours() -> Mapping[str, Tree]:
     sources = [REPOSITORY / name for name in SOURCES]
     log = REPOSITORY / ".local" / "bench" / "build.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    built = sam.build(NAME, REPOSITORY / "template.yaml", sources, log).parent
+    built = sam.build("bench", REPOSITORY / "template.yaml", sources, log).parent
     template = yaml_parse((REPOSITORY / "template.yaml").read_text())
     folders = {
         resource["Properties"]["CodeUri"].removeprefix("functions/"): name
@@ -55,7 +55,9 @@ def ours() -> Mapping[str, Tree]:
     for name in ("DependenciesLayer", "SelfhealLayer", "RunbooksLayer"):
         _link(built / name, layers / name)
     packages = (layers / "DependenciesLayer" / "python", layers / "SelfhealLayer" / "python")
-    return {folder: Tree(built / name, packages) for folder, name in folders.items()}
+    for name in folders.values():
+        _link(built / name, layers / name)
+    return {folder: Tree(layers / name, packages) for folder, name in folders.items()}
 
 
 def runbooks() -> Path:
