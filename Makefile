@@ -161,9 +161,10 @@ report: setup ## Write the report of an incident of the local stack, Markdown an
 procedure: setup ## Print what stays with a person: make procedure SYSTEM=… NAME=…; needs no stack
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks procedure "$(SYSTEM)/$(NAME)" $(ARGS)
 
-deploy: setup ## Build and deploy to AWS with the settings of samconfig.toml
+deploy: setup ## Build and deploy to AWS; without ARGS it asks for each parameter and explains it
 	$(MAKE) --no-print-directory build ARGS=
-	$(BIN)/sam deploy $(ARGS)
+	$(BIN)/sam deploy $(if $(ARGS)$(CI),,--guided) $(ARGS)
+	echo "now: make doctor says what is still missing"
 
 doctor uninstall: export PORT := $(PORT)
 doctor uninstall: export CONFIG_ENV := $(CONFIG_ENV)
