@@ -7,7 +7,7 @@ from selfheal.catalogue.entry import Entry, Option
 _DRAIN = {
     "limit": Option(int, 0, "stop after this many messages (0: all that were counted at the start)"),
     "canary": Option(int, 1, "replay this many first and look at them before the rest"),
-    "per_second": Option(int, 10, "replay at most this many messages a second"),
+    "per_second": Option(int, 10, "replay at most this many messages a second (redrive_dlq: 100)"),
 }
 _REDRIVE = {
     **_DRAIN,
