@@ -226,6 +226,80 @@ def test_what_is_only_suggested_comes_with_the_command_that_does_it() -> None:
     }
 
 
+def test_the_first_five_lines_of_a_rollout() -> None:
+    one = replace(contained(), rollout="enable-rules", requested_by="ann", alarms={}, verdict="undone", steps=())
+    assert five("closed", one) == [
+        "P1 demo: closed as undone - function failing (rollout enable-rules, started by ann)",
+        "Done: nothing yet",
+        "Not done: nothing was refused",
+        "Now: the rollout is over: undone",
+        "Next: find out what was red; what the rollout enabled is disabled again",
+    ]
+
+
+def test_the_links_lead_to_what_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_GROUP", "/selfheal/log")
+    monkeypatch.setenv("DASHBOARD", "selfheal")
+    targets = ({"function": "orders", "alias": "live"}, {"queue": "dlq"})
+    one = contained()
+    steps = tuple(replace(step, target=target) for step, target in zip(one.steps, targets, strict=False))
+    steps = (replace(steps[0], captured="s3://archive/evidence/one.json"), *steps[1:])
+    found = told(update("escalated", replace(one, steps=steps)))
+    assert [name for name, _ in found.links] == [
+        "alarm errors",
+        "halt_trading",
+        "roll_back_alias",
+        "log of selfheal",
+        "control room",
+        "evidence s3://archive/evidence/one.json",
+    ]
+    body = found.body.splitlines()
+    for name, address in found.links:
+        assert f"{name}: {address}" in body
+
+
+def test_a_notice_is_a_card_as_well() -> None:
+    pause = {"name": "*", "who": "ann", "since": "08:00", "until": "09:00", "reason": "a move @here", "what": "all"}
+    event = {"detail-type": outcome.NOTICE, "detail": {"what": "pause_ended", "pause": pause}}
+    found = card.of(told(json.loads(json.dumps(event))))
+    assert found["content"]["title"].endswith("selfheal: the pause of everything has ended")
+    assert found["content"]["nextSteps"] == ["pause again if it must stay quiet"]
+    assert "threadId" not in found["metadata"]
+
+
+class TestOnTheBus:
+    @pytest.fixture
+    def sent(self, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        monkeypatch.setattr(outcome, "send", lambda kind, *details: found.extend(details))
+        return found
+
+    def test_news_of_one_kind_in_one_moment_are_one(self, sent: list[dict[str, Any]]) -> None:
+        news = [
+            {"what": "escalated", "detail": "one"},
+            {"what": "needs_person", "detail": "a waits", "step": 1},
+            {"what": "escalated", "detail": "two"},
+            {"what": "needs_person", "detail": "b waits", "step": 2},
+            {"what": "closed", "detail": "escalated"},
+        ]
+        outbox.tell(contained(), news)
+        assert [(item["what"], item["detail"]) for item in sent] == [
+            ("escalated", "one; two"),
+            ("needs_person", "a waits; b waits"),
+            ("closed", "escalated"),
+        ]
+        assert sent[2]["also"] == ["escalated", "needs_person"]
+        assert [item["told"]["page"] for item in sent] == ["yes", "no", "no"]
+
+    def test_what_is_to_be_done_by_hand_keeps_its_options(self, sent: list[dict[str, Any]]) -> None:
+        one = contained()
+        options = {"percent": 10}
+        first = replace(one.steps[0], options=options)
+        second = replace(one.steps[1], options=options, status=Status.SUGGESTED)
+        outbox.tell(one.with_step(first).with_step(second), [{"what": "contained", "detail": ""}])
+        assert [step["options"] for step in sent[0]["state"]["steps"]] == [{}, options, {}]
+
+
 def test_what_a_guard_holds_back_is_not_done() -> None:
     held = replace(contained().steps[1], status=Status.HELD, reason="paused", detail="ann paused it")
     lines = five("contained", contained().with_step(held))
