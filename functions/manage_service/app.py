@@ -203,6 +203,10 @@ class RollBackService(Deploys):
         "ecs:UpdateService",
     )
 
+    def look(self, request: Request) -> State:
+        """The service, which names its task definition."""
+        return {"service": ecs.service_of(request.target)}
+
     def observe(self, request: Request) -> State:
         """The service, its history with what each deployment led to, and the task definitions in question."""
         asked = request.options.get("to_revision")

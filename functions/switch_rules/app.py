@@ -72,16 +72,26 @@ class SwitchRules(Action):
 
     def observe(self, request: Request) -> State:
         """Every rule in question; those that were named and are not there; what keeps the events of the bus."""
+        state, arn = self._rules(request)
+        loses = self.to == OFF or _restores(request)
+        return state | (_archives(arn) if state["rules"] and loses else {"archives": []})
+
+    def look(self, request: Request) -> State:
+        """The rules: what keeps the events is not written."""
+        state, _ = self._rules(request)
+        return state
+
+    def _rules(self, request: Request) -> tuple[dict[str, Any], str]:
+        """The rules, and the ARN of one of them, which names the bus."""
         found, missing = self._found(request)
         own = [rule for rule in found if not rule.get("ManagedBy")]
-        state: dict[str, Any] = {
+        state = {
             "rules": {_key(rule): _fields(rule) for rule in own if self._is_in_question(rule, request)},
             "managed": [_key(rule) for rule in found if rule.get("ManagedBy")],
             "missing": missing,
             "own": len(own),
         }
-        loses = self.to == OFF or _restores(request)
-        return state | (_archives(found[0]["Arn"]) if state["rules"] and loses else {"archives": []})
+        return state, found[0]["Arn"] if found else ""
 
     def decide(self, state: State, request: Request) -> Decision:
         """Switch what is not as wanted; what is switched off must be archived, or it is risky."""

@@ -42,7 +42,7 @@ reference of PutParameter); whether the other two survive being omitted is docum
 
 
 class SwitchFlag(Action):
-    """Writes one of the two values of a flag. AWS calls: 2 to observe, 2 to apply, 1 to verify.
+    """Writes one of the two values of a flag. AWS calls: 2 to observe, 1 to look again, 2 to apply, 1 to verify.
 
     An undo (`request.wanted`) restores the recorded value; the direction is that of the value, not of the name.
     """
@@ -70,6 +70,10 @@ class SwitchFlag(Action):
             return {**seen, "kept": _kept(name), "not_kept": ""}
         except (Unreadable, TargetForbidden, NotApplied) as error:
             return {**seen, "kept": {}, "not_kept": str(error)}
+
+    def look(self, request: Request) -> State:
+        """The value."""
+        return _read(request.target["parameter"])
 
     def decide(self, state: State, request: Request) -> Decision:
         """Refuse what is no flag; leave alone what is as wanted."""

@@ -108,7 +108,7 @@ class Action(ABC):
     """What would be evidence is gone afterwards: it is captured first whatever the direction, and without it the step
     is refused."""
     compare_and_set: ClassVar[bool] = False
-    """AWS itself refuses a stale write. Where it does not, the engine observes again under the lease."""
+    """AWS itself refuses a stale write. Where it does not, the engine looks again under the lease."""
     verify_for_s: ClassVar[float] = 10.0
     """How long the engine asks `verify` again while it says not yet."""
 
@@ -119,6 +119,10 @@ class Action(ABC):
     @abstractmethod
     def observe(self, request: Request) -> State:
         """Read the target. Raises TargetNotFound, TargetForbidden, Unreadable."""
+
+    def look(self, request: Request) -> State:
+        """As much of what `observe` reads as `image` needs: asked under the lease. Raises as it does."""
+        return self.observe(request)
 
     @abstractmethod
     def decide(self, state: State, request: Request) -> Decision:

@@ -63,8 +63,15 @@ class Calls:
 
     def observe(self) -> State:
         """What the target looks like. Raises Refused when that can't be known."""
+        return self._seen(self._action.observe)
+
+    def look(self) -> State:
+        """What of it the action writes. Raises as `observe`."""
+        return self._seen(self._action.look)
+
+    def _seen(self, read: Callable[[Request], State]) -> State:
         try:
-            return self._patiently(lambda: self._action.observe(self._request))
+            return self._patiently(lambda: read(self._request))
         except Throttled as error:
             if self._in_line:
                 raise
@@ -93,7 +100,7 @@ class Calls:
         if not self._action.reversible:
             return None
         try:
-            return dict(self._action.image(self.observe()))
+            return dict(self._action.image(self.look()))
         except Refused:
             return None
 

@@ -52,6 +52,10 @@ class SetCapacity(Action):
         scheduled = scheduled_actions(request.target) if scaling else []
         return {"service": service, "scaling": scaling, "scheduled": scheduled}
 
+    def look(self, request: Request) -> State:
+        """The service and its limits."""
+        return {"service": ecs.service_of(request.target), "scaling": scaling_of(request.target)}
+
     def change(self, state: State, after: Image, direction: Direction, summary: str) -> Change:
         """From how it is to `after`, limits first."""
         return Change(direction, summary, before=self.image(state), after=after, plan={"limits_first": True})

@@ -198,7 +198,7 @@ class _Run:
         if change.direction is Direction.READ or self.action.compare_and_set or not self.action.reversible:
             return False
         try:
-            moved = dict(self.action.image(self.calls.observe())) != dict(change.before)
+            moved = dict(self.action.image(self.calls.look())) != dict(change.before)
         except Refused as error:
             if change.direction is Direction.RISKY or error.refusal is not Refusal.TARGET_UNREADABLE:
                 raise
