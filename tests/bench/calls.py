@@ -317,7 +317,12 @@ def _nothing_twice(found: list[Counts]) -> Goal:
         if again := [what for what in again if (one.action, what.partition(" ")[0]) not in WAITS]:
             twice[one.action] = again
     measured = "; ".join(f"{name}: {', '.join(again)}" for name, again in twice.items()) or "0"
-    return Goal("the same question asked twice for one purpose", "0", measured, not twice)
+    why = (
+        "each check of a sweep asks for itself: one that fails takes no other with it"
+        if "check_health" in twice
+        else ""
+    )
+    return Goal("the same question asked twice for one purpose", "0", measured, not twice, why)
 
 
 def _facts(found: Found) -> dict[str, float]:
