@@ -23,10 +23,10 @@ def shrink(path: Path) -> None:
 
 
 def with_palette(data: bytes) -> bytes:
-    """The same picture, of its most frequent colours; any other becomes the nearest of them."""
+    """The same picture, of as many colours as a palette has; any other becomes the nearest of them."""
     width, height, pixels = _pixels(data)
     counted = Counter(pixels)
-    palette = [colour for colour, _ in counted.most_common(MAX_COLOURS)]
+    palette = _palette(counted)
     index = {colour: number for number, colour in enumerate(palette)}
     for colour in counted:
         if colour not in index:
@@ -36,6 +36,20 @@ def with_palette(data: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"PLTE", b"".join(palette)), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     return SIGNATURE + b"".join(_chunk(*one) for one in chunks)
+
+
+def _palette(counted: Counter[bytes]) -> list[bytes]:
+    """All colours, if there are so few. Else the most frequent one of each group that looks alike, the largest groups
+    first: the many shades at the edges of letters would leave no room for a small mark of a colour of its own."""
+    if len(counted) <= MAX_COLOURS:
+        return list(counted)
+    groups: Counter[bytes] = Counter()
+    first: dict[bytes, bytes] = {}
+    for colour, count in counted.most_common():
+        alike = bytes(part >> 4 for part in colour)
+        groups[alike] += count
+        first.setdefault(alike, colour)
+    return [first[alike] for alike, _ in groups.most_common(MAX_COLOURS)]
 
 
 def _distance(one: bytes, other: bytes) -> int:

@@ -61,13 +61,13 @@ def test_everything_of_the_ledger_is_shown(ledger: Ledger, lambda_context: Any) 
     by_title = cards(whole)
 
     assert list(by_title) == ["Waits for your decision1", "Open incidents2", "Decisions of the last 24 hours10",
-                              "In force1", "Pauses3", "Sweeps", "Scorecard"]  # fmt: skip
+                              "In force1", "Pauses2", "Sweeps", "Scorecard"]  # fmt: skip
     assert waits.id in by_title["Open incidents2"].text
     assert "contained after 1.2 s" in by_title["Open incidents2"].text
     assert len(every(by_title["Open incidents2"], "svg")) == 2
     assert "no runbook" in by_title["Decisions of the last 24 hours10"].text
     assert "for 2 h 1 min" in by_title["In force1"].text
-    assert "by ann" in by_title["Pauses3"].text
+    assert "by ann" in by_title["Pauses2"].text
     assert "9 passed, 1 failed" in by_title["Sweeps"].text
     assert "earned" in by_title["Scorecard"].text
 

@@ -38,8 +38,8 @@ def section(room: Room, view: View) -> Markup:
     rows = [
         (
             tag("span", view.at(one.at), class_="sh-when"),
-            name(one.system, 40),
-            name(one.what, 60),
+            name(one.system, 32),
+            name(one.what, 44),
             badge(one.status.replace("_", " "), _KINDS.get(one.status, "")),
             cut(one.why),
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from selfheal.control_room.markup import Markup, tag
-from selfheal.control_room.parts import View, button, card, cut, name, note
+from selfheal.control_room.parts import View, button, buttons, card, cut, name, note
 from selfheal.control_room.room import Room
 
 MAX_SHOWN = 20
@@ -29,8 +29,8 @@ def _one(change: Mapping[str, Any], view: View) -> Markup:
     age = tag("span", f"for {view.ago(float(change['at']))}", class_="sh-age")
     return tag(
         "div",
-        tag("div", tag("strong", name(what, 70)), age, class_="sh-head"),
+        tag("strong", name(what, 70)),
         note(cut(str(change.get("summary") or ""), 160), f" ({change['system']})" if change.get("system") else None),
-        button("Undo", view.undo, request, f"Put back what {what} changed?", "small"),
+        buttons(button("Undo", view.undo, request, f"Put back what {what} changed?", "small"), age),
         class_="sh-item",
     )

@@ -13,7 +13,7 @@ _WHOLE = "*"
 def section(room: Room, view: View) -> Markup:
     """The pauses in force, then what can be paused."""
     systems = sorted({one.response.system for one in room.scores})
-    shown = [_one(pause, view) for pause in room.pauses]
+    shown = [_one(pause, view) for pause in room.of_systems]
     nothing = None if shown else note("Nothing is paused.")
     rest = [_pausing(system, view) for system in systems]
     each = tag("details", tag("summary", "Pause one system"), *rest) if rest and view.approve else None

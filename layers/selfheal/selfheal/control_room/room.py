@@ -59,6 +59,12 @@ class Room:
     drill: Mapping[str, Any] | None = None
     unreadable: int = 0
 
+    @property
+    def of_systems(self) -> list[Pause]:
+        """The pauses but those of incidents that a person has taken over, which are told with the incident."""
+        taken_over = {incident.id for incident in self.incidents}
+        return [pause for pause in self.pauses if pause.name not in taken_over]
+
     def pause_of(self, name: str) -> Pause | None:
         """The pause under this name: `*`, a system or an incident."""
         return next((pause for pause in self.pauses if pause.name == name), None)

@@ -22,7 +22,7 @@ def section(room: Room, view: View) -> Markup:
     told.sort(key=lambda one: (-one["incidents"], one["system"], one["response"]))
     proven = [one for one in told if one["incidents"]]
     idle = [one for one in told if not one["incidents"]]
-    shown = _table(proven[:MAX_SHOWN]) if proven else note("No response has had an incident yet.")
+    shown = _table(proven[:MAX_SHOWN]) if proven else None
     more = note(f"and {len(proven) - MAX_SHOWN} more") if len(proven) > MAX_SHOWN else None
     responses = "response has" if len(idle) == 1 else "responses have"
     rest = tag("details", tag("summary", f"{len(idle)} {responses} had no incident yet"), _names(idle))

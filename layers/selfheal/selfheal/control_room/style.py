@@ -42,8 +42,8 @@ padding:3px 8px;width:300px;max-width:100%}}
 .sh-head{{display:flex;flex-wrap:wrap;gap:2px 8px;align-items:baseline}}
 .sh-name{{overflow-wrap:anywhere}}
 .sh-of,.sh-times,.sh-age,.sh-note{{color:var(--quiet)}}
-.sh-age,.sh-times{{margin-left:auto;white-space:nowrap}}
-.sh-narrow .sh-times{{margin-left:0;white-space:normal}}
+.sh-age{{margin-left:auto;white-space:nowrap}}
+.sh-times{{flex-basis:100%}}
 .sh-note,.sh-waits{{overflow-wrap:anywhere}}
 .sh-calm{{font-size:15px;color:var(--good)}}
 .sh-badge{{display:inline-block;border:1px solid currentColor;border-radius:4px;padding:0 6px;font-size:11px;
@@ -74,5 +74,7 @@ overflow-wrap:anywhere;min-width:60px}}
 .sh tr:last-child td{{border-bottom:0}}
 .sh-figure{{display:block;text-align:right;max-width:72px;font-variant-numeric:tabular-nums}}
 .sh ul{{margin:6px 0 0;padding-left:18px;color:var(--quiet)}}
+.sh-main td:nth-child(-n+3) .sh-name{{white-space:nowrap}}
+.sh-narrow td:nth-child(-n+3) .sh-name{{white-space:normal}}
 .sh-when{{white-space:nowrap;color:var(--quiet)}}
 """

@@ -23,7 +23,7 @@ def section(room: Room, view: View) -> Markup:
         _tile("open", open_count, "bad" if open_count else "good"),
         _tile("for a person", needed, "bad" if needed else ""),
         _tile("in force", len(room.changes), "warn" if room.changes else ""),
-        _tile(paused, len(room.pauses), "warn" if room.pauses else ""),
+        _tile(paused, len(room.of_systems), "warn" if room.of_systems else ""),
         tag("span", f"as of {durations.clock(view.now, view.zone)}", class_="sh-as-of"),
     ]
     return tag("div", tag("div", *tiles, class_="sh-tiles"), unreadable)
