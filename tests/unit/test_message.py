@@ -391,7 +391,12 @@ def test_a_card_mentions_nobody_and_links_nowhere_else(hostile: str) -> None:
 def test_a_card_says_the_same_and_keeps_the_thread() -> None:
     found = card.of(told(update("escalated", contained(), "it burns")))
     assert found["content"]["title"] == "\U0001f6a8 [P1] demo NEEDS YOU: function failing"
-    assert found["content"]["description"].splitlines()[2] == "Now: still red; it burns"
+    assert found["content"]["description"].splitlines()[:4] == [
+        "P1 demo: NEEDS YOU - function failing (errors red since 08:00 UTC)",
+        "Done: trading halted: /demo/trading_enabled true \u2192 false; under way: roll_back_alias roll_back_alias",
+        "Not done: nothing was refused",
+        "Now: still red; it burns",
+    ]
     assert "https://eu-central-1.console.aws.amazon.com/cloudwatch" in found["content"]["description"]
     assert "sam remote invoke Undo" in found["content"]["description"]
     assert found["content"]["nextSteps"][0].startswith("look at it now")

@@ -32,7 +32,7 @@ def chat(text: str, longest: int) -> str:
 
     Slack's mentions and links stand in `<…>`, those of Teams are `[text](address)`; `@here` gets something invisible.
     """
-    harmless = one_line(text, longest).translate(_CHAT).replace("](", "] (")
+    harmless = one_line(text, longest).replace("->", "\u2192").translate(_CHAT).replace("](", "] (")
     return harmless.replace("@", f"@{_ZERO_WIDTH}")
 
 
@@ -42,5 +42,5 @@ def payload(text: str, longest: int) -> str:
     EventBridge escapes a value that stands by itself, and none that stands in quotes among other text. It mentions
     nobody in a ticket either.
     """
-    harmless = one_line(text, longest).translate(_PAYLOAD).replace("](", "] (")
+    harmless = one_line(text, longest).replace("->", "\u2192").translate(_PAYLOAD).replace("](", "] (")
     return harmless.replace("@", f"@{_ZERO_WIDTH}")

@@ -53,7 +53,7 @@ def of(detail: Mapping[str, Any], console: Console | None) -> Message | None:
         what,
         incident.severity or "P1",
         thread=incident.thread_id,
-        told=told.lines[1:4],
+        told=told.lines[:4],
         next=told.lines[4].removeprefix("Next: "),
         commands=typed,
         links=links,

@@ -23,7 +23,7 @@ Links = tuple[tuple[str, str], ...]
 class Message:
     """One message. `what` and `severity` let subscribers filter, `thread` keeps what belongs together.
 
-    `body` is the mail. For the card: `told` are the first lines, the headline left out; `next` is what a person does,
+    `body` is the mail. For the card: `told` are the first lines, what is next left out; `next` is what a person does,
     with the commands for it; `about` is what the message is about, by name.
     """
 
