@@ -24,6 +24,7 @@ from selfheal import ledger as table
 from selfheal import world as real
 from selfheal.alarm import from_description
 from selfheal.catalogue import ACTIONS
+from selfheal.checks import patience
 from selfheal.clients import client
 from selfheal.drain import timing
 from selfheal.engine import World
@@ -458,6 +459,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Stage]:
 
     monkeypatch.setattr("time.time", clock.now)
     monkeypatch.setattr(gathering, "side_by_side", one_after_the_other)
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(timing, "time", SimpleNamespace(time=clock.now, monotonic=clock.now, sleep=clock.advance))
     with wire.connected(), account(monkeypatch) as here:
         made = Stage(here, wire, clock)
