@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from moto import mock_aws
 from pytest_socket import disable_socket, enable_socket
 from selfheal import clients, world
@@ -15,6 +16,9 @@ from selfheal.ledger import Ledger
 from tests.unit import shortcuts
 
 shortcuts.take()
+# No example is wrong because the machine is busy. All else stays as hypothesis has it, on CI as well.
+settings.register_profile("unhurried", settings(), deadline=None)
+settings.load_profile("unhurried")
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
