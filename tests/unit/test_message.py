@@ -275,7 +275,7 @@ class TestOnTheBus:
         return found
 
     def test_news_of_one_kind_in_one_moment_are_one(self, sent: list[dict[str, Any]]) -> None:
-        news = [
+        news: outbox.News = [
             {"what": "escalated", "detail": "one"},
             {"what": "needs_person", "detail": "a waits", "step": 1},
             {"what": "escalated", "detail": "two"},
