@@ -39,8 +39,9 @@ def with_palette(data: bytes) -> bytes:
 
 
 def _palette(counted: Counter[bytes]) -> list[bytes]:
-    """All colours, if there are so few. Else the most frequent one of each group that looks alike, the largest groups
-    first: the many shades at the edges of letters would leave no room for a small mark of a colour of its own."""
+    """All colours, if there are so few. Else first the most frequent ones, which fill areas; then of each group that
+    looks alike the most frequent one, the largest groups first: the many shades at the edges of letters would leave no
+    room for a small mark of a colour of its own."""
     if len(counted) <= MAX_COLOURS:
         return list(counted)
     groups: Counter[bytes] = Counter()
@@ -49,7 +50,9 @@ def _palette(counted: Counter[bytes]) -> list[bytes]:
         alike = bytes(part >> 4 for part in colour)
         groups[alike] += count
         first.setdefault(alike, colour)
-    return [first[alike] for alike, _ in groups.most_common(MAX_COLOURS)]
+    areas = [colour for colour, _ in counted.most_common(MAX_COLOURS // 2)]
+    marks = [first[alike] for alike, _ in groups.most_common()]
+    return list(dict.fromkeys([*areas, *marks]))[:MAX_COLOURS]
 
 
 def _distance(one: bytes, other: bytes) -> int:

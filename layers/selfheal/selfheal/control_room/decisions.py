@@ -19,6 +19,9 @@ _KINDS = {
 }  # fmt: skip
 
 
+_WITHOUT_REASON = {"needs_person": "the runbook leaves it to a person"}
+
+
 @dataclass(frozen=True)
 class Decision:
     """One decision. `at` in epoch seconds; `what` is the step, `why` a sentence."""
@@ -55,7 +58,7 @@ def of(room: Room) -> Iterator[Decision]:
     stories = [closed.brief(one) for one in room.incidents] + list(room.closed)
     for one in stories:
         for step in one["decisions"]:
-            why = step["detail"] or sentence(step["reason"])
+            why = step["detail"] or sentence(step["reason"]) or _WITHOUT_REASON.get(step["status"], "")
             yield from _lately(room, Decision(step["at"], one["system"], step["label"], step["status"], why))
     for record in room.refusals:
         why = record["detail"] or sentence(record["reason"])

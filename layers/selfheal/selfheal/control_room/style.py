@@ -72,7 +72,7 @@ white-space:nowrap;background:none}}
 .sh td{{border-bottom:1px solid var(--line);padding:5px 12px 5px 0;vertical-align:top;background:none;
 overflow-wrap:anywhere;min-width:60px}}
 .sh tr:last-child td{{border-bottom:0}}
-.sh-figure{{display:block;text-align:right;max-width:72px;font-variant-numeric:tabular-nums}}
+.sh-figure{{font-variant-numeric:tabular-nums}}
 .sh ul{{margin:6px 0 0;padding-left:18px;color:var(--quiet)}}
 .sh-main td:nth-child(-n+3) .sh-name{{white-space:nowrap}}
 .sh-narrow td:nth-child(-n+3) .sh-name{{white-space:normal}}
