@@ -127,5 +127,20 @@ def test_what_could_not_be_read_is_asked_for_again_by_the_next(alarms: Reads) ->
     assert one.alarms(["a1"])[0]["read"] == 2
 
 
+def test_marks_of_a_storm_are_read_once_in_a_while() -> None:
+    clock, reads = Clock(), []
+
+    def read() -> list[tuple[float, str]]:
+        reads.append(clock.at)
+        return [(clock.at, "shop")]
+
+    one = batch(clock, request("a0"), request("a1"))
+    assert one.marks(read) == one.marks(read) == [(clock.at, "shop")]
+    clock.advance(FRESH_S)
+    one.marks(read)
+
+    assert len(reads) == 2
+
+
 def test_it_reads_as_the_guards_do() -> None:
     assert (ahead.alarm, ahead.opt_out) == (alarm, opt_out)

@@ -14,6 +14,7 @@ from typing import Any
 
 from selfheal.arns import Home, arns_of
 from selfheal.guards import alarm, opt_out
+from selfheal.guards.storm import Mark
 from selfheal.request import Request
 
 FRESH_S = 5.0
@@ -56,6 +57,9 @@ class Ahead:
         names = [reference.name for request in requests for reference in request.alarms]
         arns = [arn for request in requests for arn in arns_of(request.target, home)]
         self._alarms = _Together(alarm.read_alarms, "AlarmName", now, dict.fromkeys(names))
+        self._now = now
+        self._marks: list[Mark] = []
+        self._marked_at: float | None = None
         self._tags = _Together(opt_out.read_tags, "ResourceARN", now, dict.fromkeys(arns))
 
     def __len__(self) -> int:
@@ -68,3 +72,11 @@ class Ahead:
     def tags(self, arns: list[str]) -> list[Found]:
         """As `opt_out.read_tags`, at most FRESH_S old. Raises Unreadable."""
         return self._tags.get(arns)
+
+    def marks(self, read: Callable[[], list[Mark]]) -> list[Mark]:
+        """As `storm.read_marks`, at most FRESH_S old: a storm leaves a mark for each of its incidents, and all of them
+        are read each time. Raises LedgerUnavailable."""
+        now = self._now()
+        if self._marked_at is None or now - self._marked_at >= FRESH_S:
+            self._marks, self._marked_at = read(), now
+        return self._marks

@@ -31,6 +31,9 @@ class Ahead(Protocol):
     def tags(self, arns: list[str]) -> list[dict[str, Any]]:
         """As `opt_out.read_tags`, a few seconds old at most. Raises Unreadable."""
 
+    def marks(self, read: Callable[[], list[tuple[float, str]]]) -> list[tuple[float, str]]:
+        """As `storm.read_marks`, a few seconds old at most. Raises LedgerUnavailable."""
+
 
 @dataclass(frozen=True)
 class GuardContext:

@@ -49,10 +49,11 @@ class MemoryTable:
         if not condition.startswith("pk = :pk"):
             raise NotSimulated(f"the key condition {condition!r}")
         partition = self._partitions.get(values[":pk"]["S"], {})
+        every = condition == "pk = :pk"
         found = [
             partition[sk]
             for sk in sorted(partition, key=str.encode)
-            if holds(condition, _scope(partition[sk], request))
+            if every or holds(condition, _scope(partition[sk], request))
         ]
         if not request.get("ScanIndexForward", True):
             found.reverse()
