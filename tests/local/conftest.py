@@ -18,6 +18,7 @@ from local.watch import Watcher
 from tests.local.scenario import DEMOS, HOSTS, Deployed, Health, Systems, Weather
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups when its own turn comes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a stack stay together and one after the other; those of another stack may run beside them."""
     for item in items:
