@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -221,3 +222,16 @@ def _led(monkeypatch: pytest.MonkeyPatch, kill_at: int | None, *, after: bool) -
     assert one.version in versions.of(one.scene.seen, LIVE).good
     assert one.open() == []
     return len(one.scene.faults.calls)
+
+
+def test_a_watch_leaves_behind_what_the_plan_has_seen_of_versions(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback need not list them then."""
+    plan = watching.plan
+    facts = {"7": versions.facts_of({"CodeSha256": "a", "State": "Active"})}
+    monkeypatch.setattr(watching, "plan", lambda event: {**plan(event), "evidence": {"versions": facts}})
+
+    watching.tick(60)
+
+    assert versions.of(watching.scene.seen, LIVE, time.time()).facts == facts
