@@ -243,7 +243,9 @@ class Incident:
         """
         known = self.alarms.get(alarm.arn)
         if known is None:
-            if size([asdict(one) for one in (*self.alarms.values(), alarm)]) > MAX_ALARMS_BYTES and self.alarms:
+            if self.too_many:  # as of thousands more in a storm: nothing is weighed again
+                return self
+            if size([vars(one) for one in (*self.alarms.values(), alarm)]) > MAX_ALARMS_BYTES and self.alarms:
                 return replace(self, too_many=True)
             return replace(self, alarms={**self.alarms, alarm.arn: alarm})
         if alarm.is_older_than(known, tolerance_ms=tolerance_ms):
