@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from selfheal import ledger as table
-from selfheal.incident import Incident, Status, StepRun
+from selfheal import story
+from selfheal.incident import Incident, Status
 from selfheal.ledger import Ledger, Write
-from selfheal.words import Stage
 
 MAX_DETAIL = 300
 NO_DECISION = frozenset({Status.WAITING, Status.ASKED, Status.SKIPPED})
@@ -42,7 +42,7 @@ def decisions(incident: Incident) -> list[dict[str, Any]]:
     """What was decided for it: each step that was done, refused, held back or only suggested, in their order."""
     return [
         {
-            "at": _when(incident, step),
+            "at": step.done_at or story.began(incident, step),
             "label": step.label,
             "status": step.status.value,
             "reason": step.reason,
@@ -51,12 +51,6 @@ def decisions(incident: Incident) -> list[dict[str, Any]]:
         for step in (*incident.steps, *incident.probes)
         if step.status not in NO_DECISION
     ]
-
-
-def _when(incident: Incident, step: StepRun) -> float:
-    """A step of recovery that waits for a person was offered once it was green."""
-    offered = incident.green_at if step.stage is Stage.RECOVER else None
-    return step.done_at or step.asked_at or offered or incident.opened_at
 
 
 def on(ledger: Ledger, day: str) -> Iterator[Mapping[str, Any]]:

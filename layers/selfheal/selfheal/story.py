@@ -65,6 +65,12 @@ def times(incident: Incident) -> Times:
     )
 
 
+def began(incident: Incident, step: StepRun) -> float:
+    """When a step was asked for; one of recovery that waits for a person was offered once it was green."""
+    offered = incident.green_at if step.stage is Stage.RECOVER else None
+    return step.asked_at or step.done_at or offered or incident.opened_at
+
+
 def _alarms(incident: Incident) -> Iterator[Moment]:
     if incident.rollout:
         return
@@ -95,11 +101,9 @@ def _steps(incident: Incident) -> Iterator[Moment]:
 
 
 def _moment(incident: Incident, step: StepRun, kind: str) -> Moment:
-    offered = incident.green_at if step.stage is Stage.RECOVER else None
-    began = step.asked_at or step.done_at or offered or incident.opened_at
     status = step.status.value.replace("_", " ")
     return Moment(
-        at=began,
+        at=began(incident, step),
         kind=kind,
         title=f"{step.label.strip()}: {status}",
         detail=step.detail or step.reason,

@@ -49,7 +49,7 @@ def section(room: Room, view: View) -> Markup:
         for one in found[:MAX_SHOWN]
     ]
     more = note(f"and {len(found) - MAX_SHOWN} more") if len(found) > MAX_SHOWN else None
-    shown = join(table(("when", "system", "step", "decided", "why"), rows), more)
+    shown = join(table(("when", "system", "step", "decided", "why"), rows, "sh-list"), more)
     return card("Decisions of the last 24 hours", shown, count=len(found))
 
 

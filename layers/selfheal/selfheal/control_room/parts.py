@@ -55,11 +55,11 @@ def note(*children: Child) -> Markup:
     return tag("p", *children, class_="sh-note")
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[Child]]) -> Markup:
-    """Headings and rows; a narrow widget scrolls within it."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[Child]], class_: str = "") -> Markup:
+    """Headings and rows; a narrow widget scrolls within it, or as `sh-list` shows each row as a paragraph."""
     head = tag("thead", tag("tr", *(tag("th", one, scope="col") for one in headings)))
     body = tag("tbody", *(tag("tr", *(tag("td", cell) for cell in row)) for row in rows))
-    return tag("div", tag("table", head, body), class_="sh-scroll")
+    return tag("div", tag("table", head, body), class_=f"sh-scroll {class_}".strip())
 
 
 def name(text: str, longest: int = MAX_NAME) -> Markup:

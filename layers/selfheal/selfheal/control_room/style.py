@@ -76,5 +76,13 @@ overflow-wrap:anywhere;min-width:60px}}
 .sh ul{{margin:6px 0 0;padding-left:18px;color:var(--quiet)}}
 .sh-main td:nth-child(-n+3) .sh-name{{white-space:nowrap}}
 .sh-narrow td:nth-child(-n+3) .sh-name{{white-space:normal}}
+.sh-narrow .sh-scroll table{{min-width:640px}}
+.sh-narrow .sh-list table{{min-width:0;display:block}}
+.sh-narrow .sh-list thead{{display:none}}
+.sh-narrow .sh-list tbody{{display:block}}
+.sh-narrow .sh-list tr{{display:block;border-bottom:1px solid var(--line);padding:6px 0}}
+.sh-narrow .sh-list tr:last-child{{border-bottom:0}}
+.sh-narrow .sh-list td{{display:inline;border:0;padding:0 6px 0 0}}
+.sh-narrow .sh-list td:last-child{{display:block;color:var(--quiet)}}
 .sh-when{{white-space:nowrap;color:var(--quiet)}}
 """
