@@ -20,7 +20,7 @@ from selfheal.words import Direction
 
 from tests.unit.doubles import timed_out
 from tests.unit.stage import PLAYS, Play, Stage, stage
-from tests.unit.wire import CAPTURE, denied, refused_by_aws, throttled
+from tests.unit.wire import CAPTURE, IAM_PREFIX, denied, refused_by_aws, throttled
 
 FAILURES: Mapping[str, Callable[[], BaseException]] = {
     "throttled": throttled,
@@ -31,30 +31,22 @@ NO_CREDENTIALS: Mapping[str, Callable[[], BaseException]] = {
     "expired": refused_by_aws("ExpiredTokenException", 400),
     "none": NoCredentialsError,
 }
-TARGETS = {
-    "switch_trading": "ssm.",
-    "switch_schedule": "scheduler.",
+TARGETS: Mapping[str, str | tuple[str, ...] | None] = {
     "switch_rules": ("events.list_rules", "events.describe_rule", "events.disable_rule", "events.enable_rule"),
     "roll_back_alias": "lambda.",
-    "stop_deployment": "codedeploy.",
-    "inspect_dlq": "sqs.",
     "drain_dlq": "sqs.",
-    "invoke_target": "lambda.",
     "check_gate": "cloudwatch.",
-    "keep_logs": "logs.",
     "capture_evidence": ("cloudtrail.", "codedeploy.", "ecs.", "lambda.", "logs.", "rds.", "sqs.", "xray."),
     "manage_service": ("ecs.", "application-autoscaling."),
     "refresh_secrets": ("secretsmanager.", "lambda."),
-    "snapshot_database": "rds.",
-    "manage_sessions": ("rds.", "rds-data.", "secretsmanager."),
-    "restore_backup": "s3.",
     "dispatch_workflow": ("secretsmanager.", "github.get"),
     "replay_events": ("events.describe_archive", "events.list_replays"),
-    "throttle_function": "lambda.",
     "throttle_api": "apigateway",
+    **dict.fromkeys(("check_health", "undo", "approve")),
 }
-"""Function, or action, → the calls that see its target. A health check reports what it can't see, which is its work;
-what a gate looks at are alarms and metrics."""
+"""Function, or action, → the calls that see its target, where these are not simply those of its services. A health
+check reports what it can't see, which is its work; what a gate looks at are alarms and metrics."""
+SERVICE_OF_PREFIX = {prefix: service for service, prefix in IAM_PREFIX.items()}
 REPEATED = {"switch_trading": "ssm.get_parameter_history"}
 
 
@@ -70,7 +62,7 @@ def failures(dependency: Dependency, play: Play) -> Iterator[tuple[str, dict[str
     calls: Any = {
         Dependency.CREDENTIALS: "",
         Dependency.LEDGER: "dynamodb.",
-        Dependency.TARGET: TARGETS.get(play.action, TARGETS.get(folder)),
+        Dependency.TARGET: sees_by(play),
         Dependency.EXTRAS: REPEATED.get(folder),
         Dependency.TAGS: "resourcegroupstaggingapi.",
         Dependency.ALARM: None if folder == "check_gate" else "cloudwatch.",
@@ -101,6 +93,15 @@ def expected(dependency: Dependency, play: Play, direction: Direction, *, undo: 
         return Consequence.NOT_ASKED
     destroys = action_of(play).destroys
     return without(dependency, direction, undo=undo, in_ledger=is_in_ledger(entry), destroys=destroys)
+
+
+def sees_by(play: Play) -> str | tuple[str, ...] | None:
+    """How the calls begin that see the target: any of the services that the action's permissions name."""
+    for name in (play.action, ACTIONS[play.action].function):
+        if name in TARGETS:
+            return TARGETS[name]
+    prefixes = {permission.partition(":")[0] for permission in action_of(play).permissions}
+    return tuple(sorted(f"{SERVICE_OF_PREFIX.get(prefix, prefix)}." for prefix in prefixes))
 
 
 def action_of(play: Play) -> type[Action]:

@@ -79,9 +79,14 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "incident": {"incident": "shop-1a2b3c4d-19a9f6c2e80"},
     "pause": {"pause": "shop"},
 }
-"""One target of each kind, with its optional fields where they matter."""
+"""Targets of the kinds whose names are not plain ones, or whose optional fields matter."""
 
 TYPES = {int: "whole number", str: "text", list: "list", dict: "object", bool: "true or false"}
+
+
+def example(kind: str) -> Mapping[str, Any]:
+    """One target of this kind."""
+    return EXAMPLES.get(kind) or {field: f"shop-{field}" for field in KINDS[kind].required}
 
 
 # -- what the code says -------------------------------------------------------------------------------------------
@@ -240,7 +245,7 @@ def _function(folder: str, properties: Mapping[str, Any], resources: Mapping[str
         f"## {folder}\n",
         f"Function `{logical_id(folder)}`, at most {timeout} s. " + _actions_in_words(entries) + "\n",
         contract(module.__doc__ or "") + "\n",
-        table(["target", "example"], [[_kind(KINDS[kind]), f"`{json.dumps(EXAMPLES[kind])}`"] for kind in kinds]),
+        table(["target", "example"], [[_kind(KINDS[kind]), f"`{json.dumps(example(kind))}`"] for kind in kinds]),
         _options(entries),
         table(["action", "direction", "after a run that was killed"], [_killed(entry) for entry in entries]),
         f"Refusals of its own: {_listed(own) or 'none'}.\n",
