@@ -88,7 +88,7 @@ def test_check_finds_a_stale_page(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_the_example_of_a_target_is_one(kind: str) -> None:
-    assert read_target(pages.EXAMPLES[kind], (kind,)).kind == kind
+    assert read_target(pages.example(kind), (kind,)).kind == kind
 
 
 def test_every_action_and_option_is_on_its_page() -> None:
