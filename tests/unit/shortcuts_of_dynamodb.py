@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Mapping
 from functools import cache, partial
+from threading import local
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +37,8 @@ DIRECT = (
 """The calls that the ledger makes, and the one with which a test looks at all of it."""
 _MOTOS_TRANSACTION = DynamoDBBackend.transact_write_items
 _MOTOS_QUERY = Table.query
+_MOTOS_ITEMS = Table.all_items
+_asked = local()
 _MOTOS_VALUE = DynamoType.cast_value.fget
 _underscored = cache(camelcase_to_underscores)
 
@@ -44,6 +47,7 @@ def take() -> None:
     """Once for each process, before the first client is made."""
     Table.__deepcopy__ = lambda table, memo: table  # see _transact
     Table.query = _query
+    Table.all_items = _all_items
     DynamoDBBackend.transact_write_items = _transact
     DynamoType.cast_value = property(lambda typed: typed.value if typed.type == "S" else _MOTOS_VALUE(typed))
     word = cache(partial(ConditionExpressionParser._lex_one_node, ConditionExpressionParser))
@@ -59,12 +63,17 @@ def _query(table: Any, hash_key: Any, *more: Any, **named: Any) -> Any:
     index_name = named.get("index_name", more[6] if len(more) > 6 else None)
     if index_name is not None or table.range_key_attr is None:
         return _MOTOS_QUERY(table, hash_key, *more, **named)
-    partition = list(table.items.get(hash_key, {}).values())
-    table.all_items = lambda: partition
+    _asked.partition = list(table.items.get(hash_key, {}).values())
     try:
         return _MOTOS_QUERY(table, hash_key, *more, **named)
     finally:
-        del table.all_items
+        _asked.partition = None
+
+
+def _all_items(table: Any) -> Any:
+    """During a query of this thread its partition: checks ask side by side."""
+    partition = getattr(_asked, "partition", None)
+    return _MOTOS_ITEMS(table) if partition is None else partition
 
 
 def _copied(node: Any, memo: dict[int, Any]) -> Any:
