@@ -18,15 +18,6 @@ from local.watch import Watcher
 from tests.local.scenario import DEMOS, HOSTS, Deployed, Health, Systems, Weather
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups when its own turn comes
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a stack stay together and one after the other; those of another stack may run beside them."""
-    for item in items:
-        asked = getattr(item, "fixturenames", ())
-        stacks = (name for name in ("all_systems", "healed") if name in asked)
-        item.add_marker(pytest.mark.xdist_group(next(stacks, "emulator")))
-
-
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """A running emulator with all mends and IAM enforced; tests share it, so they use names of their own."""
