@@ -91,7 +91,6 @@ class EndSessions(Action):
 
     def __init__(self, remaining_s: float = 60.0) -> None:
         super().__init__(remaining_s)
-        self._called = False
         self._failed: dict[str, str] = {}
 
     def observe(self, request: Request) -> State:

@@ -63,7 +63,6 @@ class RollBackSecret(Action):
 
     def __init__(self, remaining_s: float = 60.0) -> None:
         super().__init__(remaining_s)
-        self._called = False
         self._first: str | None = None
 
     def observe(self, request: Request) -> State:
@@ -155,7 +154,6 @@ class ReloadFunction(Action):
 
     def __init__(self, remaining_s: float = 60.0) -> None:
         super().__init__(remaining_s)
-        self._called = False
         self._end = time.monotonic() + remaining_s - RESERVE_S
 
     def observe(self, request: Request) -> State:

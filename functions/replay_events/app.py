@@ -169,10 +169,6 @@ class CancelReplay(Action):
     reversible = False
     verify_for_s = 20.0
 
-    def __init__(self, remaining_s: float = 60.0) -> None:
-        super().__init__(remaining_s)
-        self._called = False
-
     def observe(self, request: Request) -> State:
         """The replay in question; without a name, those that run from this archive."""
         asked, archive = request.options.get("replay"), request.target["archive"]

@@ -93,7 +93,6 @@ class RollBackAlias(Action):
 
     def __init__(self, remaining_s: float = 60.0) -> None:
         super().__init__(remaining_s)
-        self._called = False
         self._answer: dict[str, Any] | None = None
         self._list = False
 

@@ -47,10 +47,6 @@ class SnapshotDatabase(Action):
     )
     reversible = False
 
-    def __init__(self, remaining_s: float = 60.0) -> None:
-        super().__init__(remaining_s)
-        self._called = False
-
     def observe(self, request: Request) -> State:
         """The database, as far as a snapshot and a restore need it."""
         seen = _cluster(request) if _is_cluster(request) else _instance(request)

@@ -50,10 +50,6 @@ class StopDeployment(Action):
     reversible = False
     verify_for_s = 60.0
 
-    def __init__(self, remaining_s: float = 60.0) -> None:
-        super().__init__(remaining_s)
-        self._called = False
-
     def observe(self, request: Request) -> State:
         """The deployments in flight, the ones that roll back apart."""
         code_deploy = request.target["code_deploy"]

@@ -51,10 +51,6 @@ class SwitchFlag(Action):
     to: ClassVar[str]
     """The value that this action writes unless an undo asks for another."""
 
-    def __init__(self, remaining_s: float = 60.0) -> None:
-        super().__init__(remaining_s)
-        self._called = False
-
     def observe(self, request: Request) -> State:
         """Value (None if it is no flag), version, and what a write must repeat to keep it."""
         name = request.target["parameter"]

@@ -44,10 +44,6 @@ class LimitApi(Action):
     name = "limit_api"
     permissions = ("apigateway:GET", "apigateway:PATCH")
 
-    def __init__(self, remaining_s: float = 60.0) -> None:
-        super().__init__(remaining_s)
-        self._called = False
-
     def observe(self, request: Request) -> State:
         """Every limit of the stage, and the settings that they stand in."""
         if not _restores(request):

@@ -57,7 +57,6 @@ class SetConcurrency(Action):
     def __init__(self, remaining_s: float = 60.0) -> None:
         super().__init__(remaining_s)
         self._around: dict[str, Any] | None = None
-        self._called = False
 
     def observe(self, request: Request) -> State:
         """The reserved concurrency (None: the function has none), and what becomes of its events.

@@ -115,6 +115,8 @@ class Action(ABC):
     def __init__(self, remaining_s: float = 60.0) -> None:
         self.remaining_s = remaining_s
         """Seconds that this invocation has left; long work stops in time and is continued by the clock."""
+        self._called = False
+        """Set by `apply`: what `verify` sees unchanged is then not there yet; in a later run it was never called."""
 
     @abstractmethod
     def observe(self, request: Request) -> State:

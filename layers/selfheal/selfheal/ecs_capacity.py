@@ -38,10 +38,6 @@ class SetCapacity(Action):
     writes: ClassVar[tuple[str, ...]]
     """Of `desired`, `min`, `max` and `suspended`."""
 
-    def __init__(self, remaining_s: float = 60.0) -> None:
-        super().__init__(remaining_s)
-        self._called = False
-
     def restores(self, request: Request) -> bool:
         """It is an undo."""
         return request.undo_of is not None or request.wanted is not None

@@ -24,10 +24,6 @@ class Deploys(Action):
     destroys = True
     verify_for_s = 5.0
 
-    def __init__(self, remaining_s: float = 60.0) -> None:
-        super().__init__(remaining_s)
-        self._called = False
-
     def _update(self, request: Request, **change: Any) -> None:
         target = request.target
         self._called = True
