@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from botocore import xform_name
+from botocore.exceptions import ClientError
 from moto.core import serialize
 from moto.core.utils import get_service_model
 from selfheal import clients
@@ -31,6 +33,10 @@ SERIALIZERS: Mapping[str, type[serialize.ResponseSerializer]] = {
     "query": serialize.QuerySerializer,
     "ec2": serialize.EC2Serializer,
 }
+
+
+_BY_CHANCE = re.compile(r"[0-9a-f]{8}-\d{6}")
+"""What a run of a drain calls its objects."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def key_of(method: str, url: str, headers: Mapping[str, str], body: bytes) -> st
     if headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
         return parse_qs(body.decode())["Action"][0]
     bucket, virtual, _ = (parts.hostname or "").partition(".s3.")
-    return f"{method} {f'/{bucket}' if virtual else ''}{parts.path}".rstrip("/")
+    path = _BY_CHANCE.sub("*", parts.path)
+    return f"{method} {f'/{bucket}' if virtual else ''}{path}".rstrip("/")
 
 
 def record(folder: Path) -> dict[str, list[Recording]]:
@@ -79,6 +86,9 @@ def record(folder: Path) -> dict[str, list[Recording]]:
         clients.forget()
         recorder = _Recorder()
         with staging.stage(patch, folder) as stage:
+            stage.wire.answers = {name: recorder.heard(answer) for name, answer in stage.wire.answers.items()}
+            ticks = [recorder.invoke(stage, "respond", {"clock": "tick"}) for _ in range(3)]
+            found["respond"] = ticks[1:]  # the first one of all begins a drill
             for name in PLAYS:
                 entry = ACTIONS[VARIANTS.get(name, name)]
                 if entry.function in found or entry.function in NOT_MUTATING:
@@ -87,9 +97,6 @@ def record(folder: Path) -> dict[str, list[Recording]]:
                 if play.effects or name in WITHOUT_EFFECTS_OF_ITS_OWN:
                     twice = [play, stage.play(name)]
                     found[entry.function] = [recorder.invoke(stage, entry.function, one.request) for one in twice]
-            found["respond"] = [recorder.invoke(stage, "respond", {"clock": "tick"}) for _ in range(3)][
-                1:
-            ]  # quiet ones
         clients.forget()
     return found
 
@@ -99,6 +106,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.into: Recording | None = None
+        self._last: tuple[str, str] | None = None
         events = clients.hooks()
         events.register_first("provide-client-params.*.*", self._asked)
         events.register_first("before-call.*.*", self._before)
@@ -115,16 +123,32 @@ class _Recorder:
         made.result = result
         return made
 
+    def heard(self, answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """A stand-in for AWS whose refusals are recorded as well: botocore never sees those as answers."""
+
+        def answered(asked: Any) -> Any:
+            try:
+                return answer(asked)
+            except ClientError as error:
+                if self.into is not None and self._last is not None:
+                    key, protocol = self._last
+                    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                    self.into.answers.setdefault(key, []).append(_error(status, error.response, protocol))
+                raise
+
+        return answered
+
     def _asked(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         if self.into is not None:
             self.into.calls.append((model.service_model.service_name, xform_name(model.name), dict(params)))
 
-    def _before(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def _before(self, params: Mapping[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
         body = params.get("body") or b""
         if isinstance(body, Mapping):
             body = "&".join(f"{name}={value}" for name, value in body.items())
         raw = body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else b""
-        context["recorded_as"] = key_of(params["method"], params["url"], params["headers"], raw)
+        context["recorded_as"] = key = key_of(params["method"], params["url"], params["headers"], raw)
+        self._last = key, model.service_model.resolved_protocol
 
     def _after(self, http_response: Any, parsed: dict[str, Any], model: Any, context: Any, **_: Any) -> None:
         if self.into is not None:
@@ -150,7 +174,7 @@ def _answer(status: int, parsed: dict[str, Any], model: Any) -> Answer:
     return Answer(written["status_code"], headers, body.encode() if isinstance(body, str) else bytes(body))
 
 
-def _error(status: int, parsed: Mapping[str, Any], protocol: str) -> Answer:
+def _error(status: int, parsed: Any, protocol: str) -> Answer:
     error = parsed["Error"]
     code, message = str(error["Code"]), str(error.get("Message", ""))
     if protocol in {"json", "rest-json"}:

@@ -120,6 +120,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve  # noqa: N815 - as http.server calls them
 
+    def handle_expect_100(self) -> bool:
+        """S3's clients wait for it before they send an object."""
+        answered = super().handle_expect_100()
+        self.wfile.flush()
+        return answered
+
     def _chunks(self) -> bytes:
         parts = []
         while size := int(self.rfile.readline().split(b";")[0], 16):
