@@ -84,7 +84,7 @@ class Ours:
         if way.known:
             self._learn()
         for _ in range(way.workers):
-            aws.time.spawn(self._work, owner=Bucket(way.a_second, aws.time.now, aws.time.sleep))
+            aws.time.spawn(self._work, owner=Bucket(way.a_second, now=aws.time.now, sleep=aws.time.sleep))
 
     def alarm(self, name: str, target: str = "") -> None:
         """One delivery of one alarm that went red now."""

@@ -27,7 +27,7 @@ def _fresh() -> Iterator[None]:
 @given(pauses=st.lists(st.floats(0, 3), max_size=60), rate=st.sampled_from([0.5, 7.0, 14.0]))
 def test_within_no_span_more_than_the_burst_and_the_rate(pauses: list[float], rate: float) -> None:
     clock, sent = Clock(at=0.0), []
-    bucket = Bucket(rate, clock.now, clock.advance)
+    bucket = Bucket(rate, now=clock.now, sleep=clock.advance)
     for pause in pauses:
         clock.advance(pause)
         bucket.take()
@@ -40,7 +40,7 @@ def test_within_no_span_more_than_the_burst_and_the_rate(pauses: list[float], ra
 
 def test_a_single_rollback_waits_for_nothing() -> None:
     clock = Clock(at=0.0)
-    bucket = Bucket(7, clock.now, clock.advance)
+    bucket = Bucket(7, now=clock.now, sleep=clock.advance)
     for _ in range(BURST):
         bucket.take()
 

@@ -8,6 +8,7 @@ counts, also those that the SDK makes by itself.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import cache
@@ -22,27 +23,36 @@ NOT_COUNTED = ("Invoke", "InvokeAsync", "InvokeWithResponseStream")
 
 
 class Bucket:
-    """`rate` calls a second, after BURST at once. `now` and `sleep` in seconds."""
+    """`rate` calls a second, after `burst` at once. `now` and `sleep` in seconds."""
 
     def __init__(
-        self, rate: float, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+        self,
+        rate: float,
+        burst: int = BURST,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._rate = rate
+        self._burst = burst
         self._now = now
         self._sleep = sleep
-        self._left = float(BURST)
+        self._left = float(burst)
         self._at = self._now()
         self._lock = Lock()
 
-    def take(self) -> None:
-        """Wait for the turn of one call."""
+    def take(self, within_s: float = math.inf) -> bool:
+        """Wait for the turn of one call. False, at once and without taking it, if it comes after `within_s`."""
         with self._lock:
             now = self._now()
-            self._left = min(BURST, self._left + (now - self._at) * self._rate) - 1
+            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
             self._at = now
-            wait = -self._left / self._rate
+            wait = (1 - self._left) / self._rate
+            if wait > 0 and wait >= within_s:
+                return False
+            self._left -= 1
         if wait > 0:
             self._sleep(wait)
+        return True
 
 
 @cache

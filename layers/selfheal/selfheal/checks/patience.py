@@ -7,7 +7,6 @@ time. What can't be read in time is unknown.
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError
 
 from selfheal.errors import Throttled
+from selfheal.pace import Bucket
 
 T = TypeVar("T")
 
@@ -68,19 +68,9 @@ class Pace:
     """So many calls at once, and so many a second after that; each attempt counts."""
 
     def __init__(self, burst: int, per_s: float, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._burst, self._per_s, self._sleep = burst, per_s, sleep
-        self._lock = threading.Lock()
-        self._free, self._at = float(burst), time.monotonic()
+        self._bucket = Bucket(per_s, burst, sleep=sleep)
 
     def take(self, **_: Any) -> None:
         """Wait for a place. Raises OutOfTime if it would come too late."""
-        with self._lock:
-            now = time.monotonic()
-            self._free = min(self._burst, self._free + (now - self._at) * self._per_s)
-            self._at = now
-            wait_s = max(0.0, (1 - self._free) / self._per_s)
-            if wait_s and wait_s >= left_s():
-                raise OutOfTime
-            self._free -= 1
-        if wait_s:
-            self._sleep(wait_s)
+        if not self._bucket.take(left_s()):
+            raise OutOfTime
