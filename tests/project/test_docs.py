@@ -42,7 +42,7 @@ def _text(name: str) -> str:
 
 def _code(text: str) -> list[str]:
     """Code blocks, line by line, and code spans."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
     return [line for block in blocks for line in block.splitlines()] + spans
 
@@ -159,15 +159,29 @@ def test_every_folder_in_the_table_of_the_readme_exists() -> None:
     assert [name for name in folders if not (ROOT / name).is_dir()] == []
 
 
-def test_the_drawing_names_logical_ids(template: Mapping[str, Any]) -> None:
-    drawing = re.search(r"```mermaid\n(.*?)```", _text("docs/architecture.md"), re.DOTALL)
-    assert drawing
-    without_texts = re.sub(r'"[^"]*"|\[[^\]]*\]', "", drawing[1])
-    nodes = set(re.findall(r"\b(?:[A-Z][a-z]+){1,}\b", without_texts))
+DRAWINGS = re.findall(r"```mermaid\n(.*?)```", _text("docs/architecture.md"), re.DOTALL)
 
-    assert nodes <= set(template["Resources"])
-    deployed = {name for name, one in template["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
-    assert deployed <= nodes
+
+def _nodes(drawing: str) -> set[str]:
+    """The names in Pascal case that are no text."""
+    return set(re.findall(r"\b(?:[A-Z][a-z]+){1,}\b", re.sub(r'"[^"]*"|\[[^\]]*\]', "", drawing)))
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS, ids=("alarm", "out", "people"))
+def test_a_drawing_names_logical_ids(template: Mapping[str, Any], drawing: str) -> None:
+    assert _nodes(drawing) <= set(template["Resources"])
+    assert len(drawing.splitlines()) <= 60, "too crowded to be read"
+
+
+def test_the_drawings_name_every_function_and_every_way_out(template: Mapping[str, Any]) -> None:
+    drawn = {node for drawing in DRAWINGS for node in _nodes(drawing)}
+    types = ("AWS::Serverless::Function", "AWS::Events::ApiDestination", "AWS::Chatbot::", "AWS::CloudWatch::Dashboard")
+    shown = {name for name, one in template["Resources"].items() if one["Type"].startswith(types)}
+
+    assert shown <= drawn
+    (own,) = re.findall(r'own\["(.+?)"\]', DRAWINGS[1])
+    alarms = {name for name, one in template["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    assert set(own.split(", ")) == alarms
 
 
 # -- commands -----------------------------------------------------------------------------------------------------
@@ -255,7 +269,9 @@ def test_every_parameter_is_on_the_page_of_deploying(template: Mapping[str, Any]
 
 
 def test_defaults_on_the_page_are_those_of_the_template(template: Mapping[str, Any]) -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", _section(_text("docs/deploying.md"), "Parameters"), re.MULTILINE))
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", _section(_text("docs/deploying.md"), "Parameters"), re.MULTILINE)
+    )
 
     assert rows
     assert rows == {name: str(template["Parameters"][name]["Default"]) for name in rows}
