@@ -102,8 +102,9 @@ compare: setup ## Which decisions change with the runbooks? make compare BASE=ma
 	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m local.compare $(if $(BASE),--base "$(BASE)") \
 	  $(if $(FILE),--file "$(FILE)") $(ARGS)
 
-docs: setup ## Write the generated parts of docs/ anew
+docs: setup ## Write the generated parts of docs/, and the runbooks' JSON schema, anew
 	$(PAGES) write
+	PYTHONPATH=layers/build:layers/selfheal $(BIN)/python -m selfheal_build.runbooks schema
 
 demo up down invoke ui replay pause resume scorecard incidents incident report: export PORT := $(PORT)
 demo up down invoke: export KEEP := $(KEEP)

@@ -155,6 +155,33 @@ def test_whoever_changes_something_is_kept_off_selfheal_itself(
         assert has_policy or not mutating, f"{folder} may {mutating} on selfheal's own resources"
 
 
+NOT_DENIED = {
+    "events:CancelReplay": "a replay has a name and no place in the stack",
+    "logs:StartQuery": "a read",
+    "s3:PutObject": "every statement that allows it names the folder",
+    "s3:PutObjectTagging": "as s3:PutObject",
+    "sqs:ChangeMessageVisibility": "hides a message for a while; nothing is lost",
+    "sqs:ReceiveMessage": "as sqs:ChangeMessageVisibility",
+}
+"""Calls that are no reads by their name, of services that the stack has resources of, with the reason why they are not
+denied on these."""
+
+
+def test_what_could_hit_the_stack_s_own_resources_is_denied_on_them(template: Mapping[str, Any]) -> None:
+    services = {"lambda", *(one["Type"].split("::")[1].lower() for one in template["Resources"].values())}
+    statements = template["Resources"]["HandsOffPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    denied = {action for statement in statements for action in _actions(statement)}
+    actions = {one for folder in FOLDERS if actions_of(folder) for one in _declared(folder)}
+    mutating = {
+        one
+        for one in actions
+        if one.partition(":")[0] in services - {"dynamodb"}
+        and not one.partition(":")[2].startswith(("Get", "List", "Describe", "Filter", "Simulate"))
+    }
+
+    assert mutating - denied == set(NOT_DENIED), "deny it in HandsOffPolicy, or say here why it may"
+
+
 def test_the_drills_flag_is_the_only_thing_of_its_own_that_an_action_may_write(
     template: Mapping[str, Any], functions: Mapping[str, Any]
 ) -> None:

@@ -79,7 +79,7 @@ def _publish(out: Path, check: bool) -> int:
     if not check:
         out.write_text(text, encoding="utf-8")
     elif not out.is_file() or out.read_text(encoding="utf-8") != text:
-        print(f"{_shown(out)} is not current; run `python -m selfheal_build.runbooks schema`", file=sys.stderr)
+        print(f"{_shown(out)} is not current; run make docs", file=sys.stderr)
         return 1
     return 0
 
