@@ -132,7 +132,7 @@ class _Recorder:
             except ClientError as error:
                 if self.into is not None and self._last is not None:
                     key, protocol = self._last
-                    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
                     self.into.answers.setdefault(key, []).append(_error(status, error.response, protocol))
                 raise
 
