@@ -307,8 +307,9 @@ def _versions() -> dict[str, str]:
 
 
 IMPORTS = (
-    "By -X importtime and with parts left out: half of INIT is the import of botocore (urllib3 in it), which ours shares "
-    "with all of them; a fifth are the clients of six services, a sixth is selfheal's own code. The event makes 17 calls."
+    "By -X importtime and with parts left out: half of INIT is the import of botocore (urllib3 in it), which ours has "
+    "in common with all of them; a fifth are the clients of six services, a sixth is selfheal's own code."
+    " The event makes 17 calls where a peer makes two to six."
 )
 NAMED = ("aws-lambda-powertools", "boto3", "c7n", "awslambdaric")
 HOW = (
