@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local import stack, system
+from local.account import Account
 from local.emulator.control import Emulator, EmulatorError, EmulatorNotFound
 from local.emulator.environments import InstallError
 from local.sam import SamFailed
@@ -182,11 +183,7 @@ def is_right(screen: Screen, running: Stack, seen: View, before: Before) -> bool
     demo, incident = running.system, seen.incident or {}
     state, schedule, runs = demo.state(), demo.schedule(), demo.halted_runs()
     waiting = [step["action"] for step in incident["steps"] if step["status"] == "needs_person"]
-    archived = (
-        running.account.client("s3")
-        .list_objects_v2(Bucket=running.account.outputs(stack.NAME)["ArchiveBucketName"], Prefix="dlq/")
-        .get("KeyCount", 0)
-    )
+    archived = archived_letters(running.account)
     versions = demo.versions()
     found = {
         f"live points to version {state.version} (last good: {system.LAST_GOOD}; {system.WITHDRAWN} was withdrawn, "
@@ -209,6 +206,14 @@ def is_right(screen: Screen, running: Stack, seen: View, before: Before) -> bool
     for what, good in found.items():
         screen.check(good=good, what=what)
     return all(found.values())
+
+
+def archived_letters(account: Account) -> int:
+    """How many letters the archive holds: one on each line of its objects."""
+    s3, bucket = account.client("s3"), account.outputs(stack.NAME)["ArchiveBucketName"]
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix="dlq/").get("Contents", ())
+    bodies = (s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in listed)
+    return sum(len(body.splitlines()) for body in bodies)
 
 
 def _hand_over(screen: Screen, incident: Document, running: Stack, *, keep: bool) -> None:

@@ -41,10 +41,7 @@ def test_alias_is_on_the_last_good_version_past_the_gap(healed: Healed) -> None:
 
 
 def test_every_dead_letter_is_archived_and_ran_once_more_without_trading(healed: Healed) -> None:
-    bucket = healed.watcher.account.outputs("selfheal")["ArchiveBucketName"]
-    archived = healed.client("s3").list_objects_v2(Bucket=bucket, Prefix="dlq/")["Contents"]
-
-    assert len(archived) == len(system.STRATEGIES)
+    assert demo.archived_letters(healed.watcher.account) == len(system.STRATEGIES)
     assert sorted(healed.stack.system.halted_runs()) == sorted(system.STRATEGIES)
     orders = healed.client("dynamodb").scan(TableName=system.ORDERS)["Items"]
     assert {order["order"]["S"].partition("/")[0] for order in orders} == {demo.YESTERDAY}
