@@ -157,7 +157,7 @@ def _watch(screen: Screen, watcher: Watcher, seen: View) -> View:
             screen.line(line)
         seen = now
         screen.waiting(waiting_for(seen.incident))
-        if seen.incident and seen.incident["phase"] == "closed" and any("closed" in subject for subject in seen.told):
+        if seen.incident and seen.incident["phase"] == "closed" and any(_is_the_last(told) for told in seen.told):
             return seen
         if time.monotonic() > deadline:
             raise StoryFailed(f"the incident was not closed within {CLOSED_WITHIN_S:.0f} s")
@@ -175,6 +175,11 @@ def _times(screen: Screen, incident: Document) -> None:
         ("closed", incident["closed_at"]),
     ):
         screen.say(f"  {name:<16} {f'{at - red:6.1f} s' if at else '     -'}")
+
+
+def _is_the_last(subject: str) -> bool:
+    """What is decided, green and closed at one moment is told in one message."""
+    return "closed" in subject or "waits for your decision" in subject
 
 
 def is_right(screen: Screen, running: Stack, seen: View, before: Before) -> bool:
