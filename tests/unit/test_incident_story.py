@@ -97,10 +97,8 @@ def test_halted_at_once_and_resumed_by_a_person(stack: Stack) -> None:
     system = "the-alchemiser-v2-dev"
     assert stack.told == [
         f"[P0] {system} opened: trading lambda failing",
-        f"[P0] {system} contained: trading lambda failing",
         f"[P0] {system} NEEDS YOU: trading lambda failing",
         f"[P0] {system} waits for your decision: trading lambda failing",
-        f"[P0] {system} closed as escalated: trading lambda failing",
         "resume_trading by ann: acted",
     ]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from selfheal import incident_store, scores
+from selfheal import flapping, incident_store, scores
 from selfheal.incident import Incident, Phase
 from selfheal.ledger import Ledger
 from selfheal.scores import Score
@@ -90,13 +90,14 @@ def test_a_healed_incident_suggested_nothing() -> None:
 
 
 def closed_in(ledger: Ledger, one: Incident, number: int) -> None:
-    """Opened and closed in the ledger, in two transactions."""
+    """Opened and closed in the ledger, in two transactions, and so late that it continues no series."""
+    at = START + number * 2 * flapping.WITHIN_S
     opened = replace(one, id=f"demo-12345678-{number:x}", phase=Phase.WATCH, closed_at=None, verdict="", version=0)
-    committed = incident_store.commit(ledger, opened, START)
+    committed = incident_store.commit(ledger, opened, at)
     assert committed is not None
     closed = replace(one, id=opened.id, version=committed.version)
-    assert incident_store.commit(ledger, closed, START) is not None
-    assert incident_store.commit(ledger, closed, START) is None, "a second closing counts nothing"
+    assert incident_store.commit(ledger, closed, at) is not None
+    assert incident_store.commit(ledger, closed, at) is None, "a second closing counts nothing"
 
 
 def test_each_closing_counts_once_and_is_kept_with_the_incident(ledger: Ledger) -> None:
