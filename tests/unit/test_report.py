@@ -21,7 +21,7 @@ from selfheal.ledger import Ledger
 from selfheal.links import Console
 from selfheal.report import facts, markdown, page
 from selfheal.request import Result
-from selfheal.words import Outcome, Stage
+from selfheal.words import Direction, Outcome, Stage
 
 from functions.report import app
 from tests.unit.aws import event
@@ -105,11 +105,17 @@ def test_the_markdown_tells_times_decisions_differences_and_what_is_left_to_do(t
 
     assert text.startswith("# demo: function failing\n\n**P1**, closed as healed.")
     assert "| 2027-01-15 08:00:00 UTC | +0.9 s | +2 min | - | +2 min 10 s |" in text
-    assert "| remediate | `roll_back_alias roll_back_alias` | done | move live from 5 to 3 | 0.5 s |" in text
+    assert "| remediate | `roll_back_alias roll_back_alias` | done | move live from 5 to 3 | 1 s |" in text
     assert "| `roll_back_alias roll_back_alias` | version | `5` | `3` | `demo-12345678-1a.1.1` |" in text
     assert "weights" not in text, "only what was changed"
     assert "**Still in force**: set flag from true to false." in text
-    assert "- [ ] Put back, once the fix is live: set flag from true to false" in text
+    assert "- [ ] Undo, once the fix is live: set flag from true to false" in text
+    assert (
+        "**Summary.** errors went red at 2027-01-15 08:00:00 UTC. Done: set flag from true to false; move live" in text
+    )
+    assert (
+        "It was contained after 0.9 s, green after 2 min, closed after 2 min 10 s. 1 step waits for a person." in text
+    )
     assert "- [ ] Decide on resume\\_trading" in text
     assert "- [ ] Revert or redeploy" in text
     assert "[s3://a/b](https://" in text
@@ -124,6 +130,32 @@ def test_the_page_has_the_same_and_the_drawing(told: facts.Facts) -> None:
     for what in ("move live from 5 to 3", "demo-12345678-1a.1.1", "Still in force", "set flag from true to false"):
         assert what in text
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_the_commands_to_decide_and_to_undo_are_there_to_copy(told: facts.Facts) -> None:
+    text, shown = markdown.write(told), page.write(told)
+
+    for one in ("Approve", "Undo"):
+        assert f"```sh\nsam remote invoke {one} --stack-name selfheal --event '" in text
+        assert f"<pre>sam remote invoke {one} --stack-name selfheal --event " in shown
+
+
+def test_a_repair_is_not_to_be_undone(told: facts.Facts) -> None:
+    changed = {"action": "roll_back_alias", "summary": "move live from 5 to 3", "incident": told.incident.id}
+    text = markdown.write(replace(told, still_changed=(changed,)))
+
+    assert "**Still in force**: move live from 5 to 3." in text
+    assert "Undo, once the fix is live" not in text
+
+
+def test_what_happened_first_stands_first_and_only_looks_are_no_deeds(told: facts.Facts) -> None:
+    look = replace(told.decisions[0].step, number=-1, asked_at=START + 3, done_at=START + 4, detail="answered")
+    probed = facts.Decision(look, "p", None)
+    read = replace(result_of(told.incident, 0), direction=Direction.READ)
+    looked = replace(told.decisions[0], result=read, step=replace(told.decisions[0].step, detail="looked at it"))
+
+    assert [one.step.number for one in replace(told, probes=(probed,)).in_order] == [0, 1, -1, 2]
+    assert "looked at it" not in markdown.summary(replace(told, decisions=(looked, *told.decisions[1:])))
 
 
 def test_nothing_is_made_up_where_nothing_happened() -> None:
@@ -160,14 +192,14 @@ class Seen(HTMLParser):
         self.attributes |= set(attrs)
 
 
-def with_names(name: str) -> facts.Facts:
+def with_names(name: str, stack: str | None = None) -> facts.Facts:
     base = healed()
     steps = tuple(replace(step, detail=name, target_name=name, captured=name) for step in base.steps)
     named = replace(base, system=name, response=name, steps=steps, escalations=(name,), alarms={})
     named = named.with_alarm(replace(alarm(name=name), reason=name))
     result = result_of(named, 0, before={name: name}, after={name: ""}, detail=name)
     decisions = tuple(facts.Decision(step, named.action_id(step), result, name) for step in named.steps)
-    return facts.Facts(named, START, name, CONSOLE, decisions, (), ({"summary": name},))
+    return facts.Facts(named, START, name if stack is None else stack, CONSOLE, decisions, (), ({"summary": name},))
 
 
 def check_page(name: str) -> None:
@@ -193,7 +225,7 @@ def test_any_name_is_only_a_text(name: str) -> None:
 
 
 def test_a_hostile_name_ends_no_line_cell_or_code_in_the_markdown() -> None:
-    plain, text = (markdown.write(with_names(name)) for name in ("x", HOSTILE))
+    plain, text = (markdown.write(with_names(name, "selfheal")) for name in ("x", HOSTILE))
 
     assert len(text.splitlines()) == len(plain.splitlines())
     for one, other in zip(_outside_blocks(text), _outside_blocks(plain), strict=True):

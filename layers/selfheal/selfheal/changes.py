@@ -10,6 +10,10 @@ from selfheal.ledger import Ledger, Write
 from selfheal.request import Request, Result
 from selfheal.words import Origin, Outcome
 
+REPAIRS = frozenset({"roll_back_alias", "roll_back_service", "roll_back_secret", "reload_function"})
+"""Actions that left what works in place of what did not: their undo brings the defect back. Nobody misses them when
+selfheal goes, and after the next release nothing of them is left."""
+
 
 def opened(request: Request, result: Result, now: float) -> Write:
     """The write that lists a change as open."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
-from selfheal import changes, record, story
+from selfheal import changes, commands, record, story
 from selfheal.frozen import dataclass
-from selfheal.incident import Incident, StepRun
+from selfheal.incident import Incident, Status, StepRun
 from selfheal.ledger import Ledger
 from selfheal.links import Console
 from selfheal.request import Result
@@ -30,7 +30,15 @@ class Decision:
     @property
     def why(self) -> str:
         """Why it was done, refused or left."""
-        return self.step.detail or self.step.reason or (self.result.detail if self.result else "")
+        waits = "waits for a person" if self.step.status is Status.NEEDS_PERSON else ""
+        return self.step.detail or self.step.reason or (self.result.detail if self.result else "") or waits
+
+    @property
+    def took_s(self) -> float | None:
+        """From the request to its end, as the timeline draws it."""
+        if self.step.asked_at is None or self.step.done_at is None:
+            return None
+        return max(0.0, self.step.done_at - self.step.asked_at)
 
     def difference(self) -> list[tuple[str, Any, Any]]:
         """Field, before and after, of what it changed."""
@@ -65,6 +73,17 @@ class Facts:
     def times(self) -> Times:
         """Seconds from red."""
         return story.times(self.incident)
+
+    @property
+    def in_order(self) -> list[Decision]:
+        """Steps and runs of the probe, as they came."""
+        both = (*self.decisions, *self.probes)
+        return sorted(both, key=lambda one: story.began(self.incident, one.step))
+
+    @property
+    def commands(self) -> list[tuple[str, str]]:
+        """What a person may do now: in words, and what to type."""
+        return commands.of(self.incident, self.stack)
 
     @property
     def evidence(self) -> list[str]:

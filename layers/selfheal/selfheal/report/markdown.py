@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from selfheal.changes import REPAIRS
 from selfheal.control_room.durations import length
 from selfheal.incident import Incident, Status
 from selfheal.plain import one_line
 from selfheal.report.facts import Decision, Facts
+from selfheal.words import Direction
 
 LONGEST = 500
 _PLAIN = str.maketrans({"<": "&lt;", ">": "&gt;", "|": "\\|", "`": "'", "[": "\\[", "]": "\\]", "*": "\\*", "_": "\\_"})
@@ -18,7 +20,7 @@ _PLAIN = str.maketrans({"<": "&lt;", ">": "&gt;", "|": "\\|", "`": "'", "[": "\\
 
 def write(facts: Facts) -> str:
     """The whole report."""
-    parts = (_head, _times, _decisions, _changes, _timeline, _evidence, _post_mortem, _changelog)
+    parts = (_head, _times, _decisions, _changes, _commands, _timeline, _evidence, _post_mortem, _changelog)
     return "\n".join(line for part in parts for line in part(facts)) + "\n"
 
 
@@ -53,10 +55,10 @@ def _decisions(facts: Facts) -> Iterator[str]:
     yield ""
     yield "| stage | step | became | why | took |"
     yield "|---|---|---|---|--:|"
-    for one in (*facts.decisions, *facts.probes):
+    for one in facts.in_order:
         stage = "probe" if one.step.number < 0 else one.step.stage.value
         status = one.step.status.value.replace("_", " ")
-        took = length(one.result.took_ms / 1000) if one.result else "-"
+        took = "-" if one.took_s is None else length(one.took_s)
         yield f"| {stage} | `{_code(one.step.label.strip())}` | {status} | {_text(one.why)} | {took} |"
     yield ""
 
@@ -85,6 +87,21 @@ def _undo(one: Decision) -> str:
     return f"`{_code(one.action_id)}`" if one.result and one.result.undo else "not possible"
 
 
+def _commands(facts: Facts) -> Iterator[str]:
+    """In blocks of one line each, where no name has a meaning."""
+    if not facts.commands:
+        return
+    yield "## To decide, to undo"
+    yield ""
+    for what, line in facts.commands:
+        yield f"{_text(what)}:"
+        yield ""
+        yield "```sh"
+        yield line
+        yield "```"
+        yield ""
+
+
 def _timeline(facts: Facts) -> Iterator[str]:
     yield "## Timeline"
     yield ""
@@ -111,7 +128,7 @@ def _post_mortem(facts: Facts) -> Iterator[str]:
     """What is left to people after a rollback: tell, find the cause, open a ticket, write it down."""
     yield "## Post-mortem"
     yield ""
-    yield f"**Summary.** {_text(summary(facts.incident))}"
+    yield f"**Summary.** {_text(summary(facts))}"
     yield ""
     for title, hint in TO_FIND_OUT:
         yield f"**{title}** _{hint}_"
@@ -137,7 +154,8 @@ def to_do(facts: Facts) -> Iterator[tuple[bool, str]]:
     yield False, "Find the root cause: the evidence above, and the logs from the time of red"
     yield False, "Open a ticket for the fix, and assign it"
     for one in facts.still_changed:
-        yield False, f"Put back, once the fix is live: {one['summary']}"
+        if one.get("action") not in REPAIRS:
+            yield False, f"Undo, once the fix is live: {one['summary']}"
     for decision in facts.decisions:
         if decision.step.status is Status.NEEDS_PERSON:
             yield False, f"Decide on {decision.step.label.strip()}"
@@ -163,11 +181,30 @@ def changelog_line(facts: Facts) -> str:
     return one_line(f"- {day} {alarms}: {told} ({facts.incident.id}). Root cause: TODO".replace("```", "'''"), LONGEST)
 
 
-def summary(incident: Incident) -> str:
-    """Two sentences: what went red, and how it ended."""
+def summary(facts: Facts) -> str:
+    """What went red, what was changed, how it ended."""
+    incident, times = facts.incident, facts.times
     names = ", ".join(alarm.name for alarm in incident.alarms.values()) or incident.rollout
-    done = [step.detail or step.label.strip() for step in incident.steps if step.status is Status.DONE]
-    return f"{names} went red at {utc(incident.red_at_ms / 1000)}. Done: {'; '.join(done) or 'nothing'}."
+    began = "was begun" if incident.rollout else "went red"
+    done = [one.step.detail or one.step.label.strip() for one in facts.decisions if _changed(one)]
+    ended = [
+        f"{word} after {length(after_s)}"
+        for word, after_s in (("contained", times.contained_s), ("green", times.green_s), ("closed", times.closed_s))
+        if after_s is not None
+    ]
+    waits = sum(step.status is Status.NEEDS_PERSON for step in incident.steps)
+    parts = (
+        f"{names} {began} at {utc(incident.red_at_ms / 1000)}.",
+        f"Done: {'; '.join(done) or 'nothing'}.",
+        f"It was {', '.join(ended)}." if ended else "",
+        f"{waits} {'step waits' if waits == 1 else 'steps wait'} for a person." if waits else "",
+    )
+    return " ".join(filter(None, parts))
+
+
+def _changed(one: Decision) -> bool:
+    """Done, and more than a look."""
+    return one.step.status is Status.DONE and (one.result is None or one.result.direction is not Direction.READ)
 
 
 def verdict(incident: Incident) -> str:

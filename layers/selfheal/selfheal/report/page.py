@@ -13,22 +13,25 @@ from selfheal.report.facts import Decision, Facts
 
 WIDTH = 920
 _STYLE = """
-:root{--ink:#16191f;--soft:#5f6b7a;--line:#d9dee4;--back:#fff;--card:#f6f8fa;--good:#1d7a2a;--bad:#c5281c;--warn:#8a5a00}
+:root{--ink:#16191f;--soft:#5f6b7a;--line:#d9dee4;--back:#fff;--card:#f6f8fa;--good:#1d7a2a;--bad:#c5281c;--warn:#8a5a00;
+--link:#0b5cad}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#9aa5b1;--line:#30363d;--back:#0f1419;--card:#171d24;
---good:#4cc25f;--bad:#ff7466;--warn:#e0a63a}}
+--good:#4cc25f;--bad:#ff7466;--warn:#e0a63a;--link:#6cb2ff}}
 body{margin:0;background:var(--back);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif}
 main{max-width:960px;margin:0 auto;padding:32px 20px 64px}
+a{color:var(--link);overflow-wrap:anywhere}
 h1{font-size:24px;line-height:1.25;margin:0 0 4px}h2{font-size:17px;margin:36px 0 10px}
 p{margin:6px 0}.soft{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}
 .times{display:flex;flex-wrap:wrap;gap:10px;margin:20px 0}
 .times div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 14px;min-width:104px}
-.times b{display:block;font-size:19px}.wide{overflow-x:auto}svg{max-width:100%;height:auto}
+.times b{display:block;font-size:19px}.wide{overflow-x:auto}svg{display:block;min-width:640px;max-width:100%;height:auto}
 table{border-collapse:collapse;width:100%;font-size:14px}
 th{text-align:left;color:var(--soft);font-weight:600}
 th,td{padding:6px 12px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
-code,pre{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
-pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 14px;white-space:pre-wrap}
+code,pre{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:break-word}
+pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 14px;white-space:pre-wrap;
+overflow-wrap:anywhere}td:first-child,td .good,td .bad,td .warn{white-space:nowrap}
 ul{padding-left:20px;margin:6px 0}.todo{list-style:none;padding-left:0}.todo li::before{content:"☐ ";color:var(--soft)}
 .todo li.done::before{content:"☑ ";color:var(--good)}
 @media print{main{max-width:none;padding:0}h2{break-after:avoid}tr{break-inside:avoid}}
@@ -49,7 +52,7 @@ def _body(facts: Facts) -> Iterator[Markup]:
     incident = facts.incident
     yield tag("h1", f"{incident.system}: {incident.response}")
     yield tag("p", f"{incident.severity}, {markdown.verdict(incident)}. ", tag("code", incident.id), class_="soft")
-    yield tag("p", markdown.summary(incident))
+    yield tag("p", markdown.summary(facts))
     yield tag("div", *_times(facts), class_="times")
     drawn = timeline_svg.svg(facts.moments, incident.red_at_ms / 1000, WIDTH, now=facts.written_at)
     yield tag("div", Markup(drawn), class_="wide")
@@ -57,6 +60,7 @@ def _body(facts: Facts) -> Iterator[Markup]:
     yield from _section("Decisions", _table(("stage", "step", "became", "why", "took"), _decisions(facts)))
     yield from _section("What was changed", _table(("step", "field", "before", "after", "undo"), _changes(facts)))
     yield from _section("Still in force", _list(str(one["summary"]) for one in facts.still_changed))
+    yield from _section("To decide, to undo", _commands(facts))
     yield from _section("Evidence", _list(_linked(facts, where) for where in facts.evidence))
     yield from _post_mortem(facts)
 
@@ -91,9 +95,9 @@ def _decisions(facts: Facts) -> list[list[Child]]:
             tag("code", one.step.label.strip()),
             tag("span", one.step.status.value.replace("_", " "), class_=_TONES.get(one.step.status)),
             one.why,
-            length(one.result.took_ms / 1000) if one.result else "-",
+            "-" if one.took_s is None else length(one.took_s),
         ]
-        for one in (*facts.decisions, *facts.probes)
+        for one in facts.in_order
     ]
 
 
@@ -115,6 +119,12 @@ def _undo(one: Decision) -> Markup:
     if one.undone_by:
         return tag("span", "undone by ", tag("code", one.undone_by))
     return tag("code", one.action_id) if one.result and one.result.undo else tag("span", "not possible")
+
+
+def _commands(facts: Facts) -> Markup | None:
+    if not facts.commands:
+        return None
+    return join(*(join(tag("p", f"{what}:"), tag("pre", line)) for what, line in facts.commands))
 
 
 def _linked(facts: Facts, where: str) -> Markup:
