@@ -31,7 +31,6 @@ NOT_IN_THE_STORY = {
     "cloudwatch:GetAlarmMuteRule": "asked of rules that mute an alarm; moto has none of them (test_mutes)",
     "cloudwatch:ListAlarmMuteRules": "as cloudwatch:GetAlarmMuteRule",
     "dynamodb:BatchGetItem": "used when an incident closes; the ledger's policy is one for all functions",
-    "dynamodb:ConditionCheckItem": "the engine's; the ledger's policy is one for all functions",
 }
 """What Respond may and does not do in this file's story of it, with the reason."""
 

@@ -180,7 +180,8 @@ def test_options_have_types(options: dict[str, Any], allowed: bool) -> None:
     event = {"action": "redrive_dlq", "target": {"queue": "dead"}, "options": options}
 
     if allowed:
-        assert read_request(event, NAMES, "id").options == {"limit": 0, "canary": 1, "per_second": 10}
+        defaults = {"limit": 0, "canary": 1, "per_second": 100, "archive": True}
+        assert read_request(event, NAMES, "id").options == defaults
     else:
         assert refusal(event) is Refusal.BAD_OPTIONS
 

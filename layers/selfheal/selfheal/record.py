@@ -24,6 +24,8 @@ from selfheal.words import Direction, Outcome
 TOLD_WITHIN_S = 30.0
 """From its record on, until the run that made it has told the bus or is dead. A duplicate that comes later than that
 (Lambda repeats the event of a run that died after a minute) tells it again: nobody else may have."""
+AFTERWARDS = "afterwards"
+"""In the place of the run of a record that was made later: its incident was not there yet when the run told the bus."""
 MAX_RESULT_BYTES = 200_000
 """A DynamoDB item holds 400 KB; the rest is for the request and for what JSON in JSON adds."""
 
@@ -86,7 +88,8 @@ def _met(standing: Mapping[str, Any], run_id: str, wanted: str, now: float) -> C
         detail = f"this action_id belongs to {standing['what']}; {wanted} needs one of its own"
         raise Refused(Refusal.NOT_A_REQUEST, detail)
     if standing.get("run") == "done":
-        repeated = now < float(standing["doc"]["at"]) + TOLD_WITHIN_S
+        told_by_its_run = standing.get("run_id") != AFTERWARDS
+        repeated = told_by_its_run and now < float(standing["doc"]["at"]) + TOLD_WITHIN_S
         return Claim(run_id, finished=replace(read_result(standing["doc"]["result"]), repeated=repeated))
     if standing.get("run_id") == run_id:  # our own put, sent again because its answer got lost on the way
         return Claim(run_id, resumed=True)
@@ -165,7 +168,7 @@ def write_afterwards(
         condition,
         values,
         run="done",
-        run_id="afterwards",
+        run_id=AFTERWARDS,
         what=what(request),
         claimed_until=0,
         incident=request.incident,
