@@ -52,9 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
     except RunbooksInvalid as error:
         print(f"### These runbooks are not valid\n\n```text\n{error}\n```")
         return 1
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        detail = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
-        print(f"error: {detail}", file=sys.stderr)
+    except subprocess.CalledProcessError as error:
+        print(
+            f"error: {given.base!r} is no commit or branch with runbooks here: {error.stderr.strip()}", file=sys.stderr
+        )
+        return 2
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     print(report(before, after, histories, given.base))
     return 0

@@ -35,6 +35,7 @@ from local.timeline import Screen
 FEW_EXECUTIONS = 100
 """A new account may have 10; a storm of alarms and the systems themselves share them."""
 MAX_SHOWN = 8
+MOST_ARNS = 3
 PARAMETER_OF = {
     "alias": "ProtectedFunctions",
     "function": "ProtectedFunctions",
@@ -61,22 +62,25 @@ class Mark(Enum):
 
 @dataclass(frozen=True)
 class Told:
-    """One line, and what to do about it."""
+    """One line, what it is about if that is long, and what to do about it."""
 
     mark: Mark
     what: str
     advice: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Account:
-    """What the checks look at. `parameters` and `outputs` are those of the deployed stack; empty: there is none."""
+    """What the checks look at. `parameters` and `outputs` are those of the deployed stack; empty: there is none.
+    `local`: it is the local stack, which sends no mail."""
 
     client: Callable[[str], Any]
     stack: str
     home: Home
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
+    local: bool = False
 
     def protected(self) -> list[str]:
         """Every ARN pattern that the stack was given."""
@@ -86,20 +90,27 @@ class Account:
 
 def main() -> int:
     screen = Screen()
-    if "--local" in sys.argv[1:]:
+    local = "--local" in sys.argv[1:]
+    if local:
         try:
             os.environ.update(Emulator.attach(stack.home_of(stack.chosen_port())).environment())
         except EmulatorNotFound:
-            print(f"error: no local stack runs on port {stack.chosen_port()}: make up", file=sys.stderr)
+            print(stack.none_runs(), file=sys.stderr)
             return 1
-    worst = Mark.GOOD
-    for told in look(lambda service: _session().client(service), chosen_stack()):
-        style = {Mark.GOOD: "green", Mark.NOTE: "yellow", Mark.BAD: "bold red"}[told.mark]
-        screen.say(f"{told.mark.value} {told.what}", style)
+    seen = []
+    for told in look(lambda service: _session().client(service), chosen_stack(), local=local):
+        screen.sentence(told.what, _STYLES[told.mark], first=f"{told.mark.value} ", indent=2)
+        for one in told.names:
+            screen.say(f"    {one}")
         if told.advice:
-            screen.say(f"    {told.advice}")
-        worst = Mark.BAD if Mark.BAD in (told.mark, worst) else told.mark if told.mark is Mark.NOTE else worst
-    return 1 if worst is Mark.BAD else 0
+            screen.sentence(told.advice, first="    ", indent=4)
+        seen.append(told.mark)
+    bad, notes = seen.count(Mark.BAD), seen.count(Mark.NOTE)
+    screen.heading(f"{bad or 'nothing'} to mend before selfheal can heal (✗), {notes or 'nothing'} to know of (!)")
+    return 1 if bad else 0
+
+
+_STYLES = {Mark.GOOD: "green", Mark.NOTE: "yellow", Mark.BAD: "bold red"}
 
 
 @cache
@@ -107,7 +118,7 @@ def _session() -> Any:  # any service by its name: the stubs know one overload p
     return boto3.Session()
 
 
-def look(client: Callable[[str], Any], name: str) -> Iterator[Told]:
+def look(client: Callable[[str], Any], name: str, *, local: bool = False) -> Iterator[Told]:
     """Every check in order; what needs what is missing is left out."""
     try:
         arn = str(client("sts").get_caller_identity()["Arn"])
@@ -121,7 +132,7 @@ def look(client: Callable[[str], Any], name: str) -> Iterator[Told]:
     yield told
     runbooks, told = _runbooks()
     yield told
-    account = Account(client, name, home, parameters, outputs)
+    account = Account(client, name, home, parameters, outputs, local)
     checks: list[Callable[[], Iterator[Told]]] = [lambda: _concurrency(account)]
     if outputs:
         checks += [lambda: _mode(account), lambda: _people(account), lambda: _own_alarms(account)]
@@ -192,6 +203,10 @@ def _people(account: Account) -> Iterator[Told]:
         yield Told(Mark.NOTE if heard else Mark.BAD, f"not confirmed: {', '.join(waiting[:MAX_SHOWN])}", advice)
     if heard:
         yield Told(Mark.GOOD, f"{heard} who are told of incidents")
+    elif account.local:
+        yield Told(
+            Mark.NOTE, "nobody is told: the local stack sends no mail", "make demo shows each message as it is sent"
+        )
     elif not waiting:
         advice = "make deploy ARGS='--parameter-overrides PeopleEmail=oncall@example.com'"
         yield Told(Mark.BAD, "nobody is told: the people's topic has no subscription", advice)
@@ -247,9 +262,12 @@ def _reach(account: Account, runbooks: Runbooks) -> Iterator[Told]:
     if not missing:
         yield Told(Mark.GOOD, f"the stack may touch all {looked_at} targets of the responses")
     for parameter, arns in sorted(missing.items()):
-        shown = ", ".join(sorted(arns)[:3]) + (f" and {len(arns) - 3} more" if len(arns) > 3 else "")
-        advice = f"add them, or a pattern that fits them, to {parameter} of the stack; until then they are refused"
-        yield Told(Mark.NOTE, f"not in {parameter}: {shown}", advice)
+        more = (f"and {len(arns) - MOST_ARNS} more",) if len(arns) > MOST_ARNS else ()
+        are = "1 target, which is" if len(arns) == 1 else f"{len(arns)} targets, which are"
+        is_last = parameter == max(missing)
+        advice = "add them, or patterns that fit, to these parameters; those of systems that are elsewhere do no harm"
+        names = (*sorted(arns)[:MOST_ARNS], *more)
+        yield Told(Mark.NOTE, f"not in {parameter}: {are} refused until then", advice if is_last else "", names)
 
 
 def _steps(response: Any) -> Iterator[Step]:

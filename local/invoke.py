@@ -58,11 +58,10 @@ def _command(function: str, event: Path, rest: list[str]) -> list[str]:
 
 def _running() -> dict[str, str] | None:
     """The environment that leads to the local stack; None, with a word on what to do, if there is none."""
-    port = stack.chosen_port()
     try:
-        running = Emulator.attach(stack.home_of(port))
+        running = Emulator.attach(stack.home_of(stack.chosen_port()))
     except EmulatorNotFound:
-        print(f"error: no local stack runs on port {port}: make up PORT={port}", file=sys.stderr)
+        print(stack.none_runs(), file=sys.stderr)
         return None
     return sam.clean_environment() | running.environment()
 

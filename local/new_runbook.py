@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from selfheal_build.draft.found import Found
 from selfheal_build.draft.look import look
 from selfheal_build.draft.write import draft
 from selfheal_build.runbooks import compiler
@@ -34,14 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     out: Path = given.out or FOLDER / f"{given.system}.yaml"
     if out.exists():
-        print(f"error: {_shown(out)} is there already; nothing was written", file=sys.stderr)
+        print(
+            f"error: {_shown(out)} is there already; nothing was written. Elsewhere: ARGS='--out FILE'", file=sys.stderr
+        )
         return 1
     try:
         if given.local:
             os.environ.update(Emulator.attach(stack.home_of(stack.chosen_port())).environment())
         found = look(_client, given.prefix or given.system)
     except EmulatorNotFound:
-        print(f"error: no local stack runs on port {stack.chosen_port()}: make up", file=sys.stderr)
+        print(stack.none_runs(), file=sys.stderr)
         return 1
     for what in found.not_read:
         print(f"not read: {what}", file=sys.stderr)
@@ -54,8 +57,22 @@ def main(arguments: list[str] | None = None) -> int:
     except RunbooksInvalid as error:  # names that a runbook can't hold; the draft is still the quickest way
         print(f"{error}\nwritten, and to be corrected: {_shown(out)}", file=sys.stderr)
         return 1
-    print(f"written: {_shown(out)}; now read it, then: make validate, make explain ALARM=…")
+    print(f"found with the prefix {found.prefix}: {_counted(found)}")
+    if not found.alarms:
+        print("  selfheal begins with an alarm: make alarms deploys a pack of them")
+    print(f"written: {_shown(out)}. Now read it line by line, then")
+    print(f"  make validate ARGS={_shown(out)}")
+    for alarm in found.alarms[:1]:
+        print(f"  make explain ALARM={alarm.name}   # once it lies in layers/runbooks/")
     return 0
+
+
+def _counted(found: Found) -> str:
+    """How many of what; what is called otherwise was not seen, and a zero is where that shows."""
+    kinds = ("alarms", "functions", "queues", "schedules", "flags", "services", "databases")
+    some = [f"{len(seen)} {kind}" for kind in kinds if (seen := getattr(found, kind))]
+    none = [kind for kind in kinds if not getattr(found, kind)]
+    return ", ".join(some) + (f"; no {', '.join(none)} (called otherwise? PREFIX=…)" if none else "")
 
 
 def _client(service: str) -> Any:
@@ -78,7 +95,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _shown(path: Path) -> str:
-    return os.path.relpath(path)
+    """As short as it can be said: from here, unless it is elsewhere."""
+    near = os.path.relpath(path)
+    return str(path) if near.startswith("..") else near
 
 
 if __name__ == "__main__":

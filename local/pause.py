@@ -29,7 +29,18 @@ def main() -> int:
     home.mkdir(parents=True, exist_ok=True)
     file = home / f"{action}.json"
     file.write_text(json.dumps(event))
-    return invoke.remote("Approve", file, [])
+    code, answered = invoke.answer_of("Approve", file, quiet=True)
+    return code or told(json.loads(answered))
+
+
+def told(answer: Mapping[str, Any]) -> int:
+    """Say what became of it; 0 if it is as it was asked for."""
+    if answer.get("outcome") in {"acted", "already_done"}:
+        print(answer.get("detail") or answer["outcome"])
+        return 0
+    why = answer.get("detail") or answer.get("reason") or json.dumps(answer)
+    print(f"error: {answer.get('outcome', 'not done')}: {why}", file=sys.stderr)
+    return 1
 
 
 def event_of(action: str, given: Mapping[str, str]) -> dict[str, Any]:

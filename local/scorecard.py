@@ -10,11 +10,11 @@ from local.emulator.environments import REPOSITORY
 
 
 def main() -> int:
-    code, answered = invoke.answer_of("Scorecard", REPOSITORY / "events" / "scorecard.json")
+    code, answered = invoke.answer_of("Scorecard", REPOSITORY / "events" / "scorecard.json", quiet=True)
     if code:
         return code
     answer = json.loads(answered)
-    print(f"\n{answer.get('table') or json.dumps(answer, indent=2)}")
+    print(f"{answer.get('table') or json.dumps(answer, indent=2)}")
     return 0 if "table" in answer else 1
 
 

@@ -25,6 +25,7 @@ NAME = "selfheal"
 BUCKET = "selfheal-local-artefacts"
 LOCAL = REPOSITORY / ".local"
 ALARM_PERIOD_S = 10
+DEFAULT_PORT = 4566
 SOURCES = ("functions", "layers")
 """What the build of selfheal reads, besides its template."""
 
@@ -83,6 +84,7 @@ class Stack:
             "__SAM_CLI_APP_DIR": str(LOCAL / "sam"),
         }
         lines = [f"export {name}={shlex.quote(value)}" for name, value in names.items()]
+        lines.append(f'export PATH={shlex.quote(str(REPOSITORY / ".venv" / "bin"))}:"$PATH"')
         text = "\n".join([f"# the local stack on {self.emulator.endpoint}: source this file", *lines, ""])
         self.env_file.write_text(text)
         (LOCAL / "env").write_text(text)
@@ -94,8 +96,17 @@ def home_of(port: int) -> Path:
 
 
 def chosen_port() -> int:
-    """PORT of the environment, else LocalStack's, which many tools know."""
-    return int(os.environ.get("PORT") or 4566)
+    """PORT of the environment, else LocalStack's, which many tools know. Ends the program if it is none."""
+    port = os.environ.get("PORT") or str(DEFAULT_PORT)
+    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise SystemExit(f"error: PORT is {port!r}; a number from 1 to 65535 is right, for instance PORT=4600")
+    return int(port)
+
+
+def none_runs() -> str:
+    """What to say where a local stack is needed and none is on the chosen port."""
+    port = chosen_port()
+    return f"error: no local stack runs on port {port}: make up PORT={port}"
 
 
 def refuse_taken(port: int) -> None:

@@ -1,7 +1,12 @@
-"""What the local stack shows a person: steps with their seconds, a timeline, tables. Colour on a terminal only."""
+"""What the local stack shows a person: steps with their seconds, a timeline. Colour on a terminal only.
+
+A terminal gets its lines wrapped where it ends, below where they began; a pipe gets them whole.
+"""
 
 from __future__ import annotations
 
+import os
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +18,10 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 WAIT_IS_LONG_S = 2.0
+NARROWEST = 24
+"""Columns of text; a terminal with less wraps by itself."""
+_TEXT_AT = 23
+"""Where the text of a timeline begins."""
 
 STYLES = {
     "system": "magenta",
@@ -46,7 +55,8 @@ class Screen:
     """Where it is shown; ``NO_COLOR`` and a stream that is no terminal are respected."""
 
     def __init__(self, out: TextIO | None = None) -> None:
-        self.console = Console(file=out, highlight=False, soft_wrap=True)
+        colours = None if os.environ.get("NO_COLOR") else "auto"
+        self.console = Console(file=out, highlight=False, soft_wrap=True, color_system=colours)
         self.red_at: float | None = None
 
     @contextmanager
@@ -96,19 +106,33 @@ class Screen:
         self.console.print(f"\n[bold]{escape(text)}[/bold]")
 
     def say(self, text: str, style: str = "") -> None:
-        """One line as it is."""
+        """One line as it is: nothing that is to be copied is wrapped."""
         self.console.print(escape(text), style=style)
+
+    def sentence(self, text: str, style: str = "", *, first: str = "", indent: int = 0) -> None:
+        """Text after `first`; if it goes on, it goes on below, `indent` from the left."""
+        self.console.print(escape(self._wrapped(text, first, indent)), style=style)
 
     def line(self, line: Line) -> None:
         """One line of the timeline: seconds since the alarm went red, what kind, what happened."""
         offset = "" if self.red_at is None else f"{round(line.at - self.red_at, 1) + 0.0:+.1f} s"
         kind = f"[{STYLES.get(line.kind, '')}]{line.kind:<10}[/]" if line.kind in STYLES else f"{line.kind:<10}"
-        self.console.print(f"  {offset:>8}  {kind} {escape(line.text)}")
+        text = self._wrapped(line.text, " " * _TEXT_AT, _TEXT_AT)[_TEXT_AT:]
+        self.console.print(f"  {offset:>8}  {kind} {escape(text)}")
 
     def check(self, *, good: bool, what: str) -> None:
         """One line of the end state."""
         mark, style = ("✓", "green") if good else ("✗", "bold red")
         self.console.print(f"  [{style}]{mark}[/] {escape(what)}")
+
+    def _wrapped(self, text: str, first: str, indent: int) -> str:
+        """No word is cut: a name that is broken can't be copied."""
+        room = self.console.width
+        if not self.console.is_terminal or room < indent + NARROWEST:
+            return first + text
+        lines = textwrap.wrap(text, room - 1, initial_indent=first, subsequent_indent=" " * indent,
+                              break_long_words=False, break_on_hyphens=False, drop_whitespace=True)  # fmt: skip
+        return "\n".join(lines) or first
 
     _live: Progress | None = None
     _wait: TaskID | None = None

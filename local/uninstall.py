@@ -7,7 +7,6 @@ archive bucket: dead letters are somebody's orders.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from selfheal import changes, incident_store
+from selfheal import changes, commands, incident_store
 from selfheal.errors import LedgerUnavailable
 from selfheal.ledger import Ledger
 
@@ -33,13 +32,14 @@ def main() -> int:
         try:
             environment = sam.clean_environment() | Emulator.attach(stack.home_of(stack.chosen_port())).environment()
         except EmulatorNotFound:
-            print(f"error: no local stack runs on port {stack.chosen_port()}: make up", file=sys.stderr)
+            print(stack.none_runs(), file=sys.stderr)
             return 1
         os.environ.update(environment)
     name = chosen_stack()
     try:
         outputs = outputs_of(_client("cloudformation"), name)
-        in_the_way = why_not(Ledger(outputs["LedgerTable"], _client("dynamodb")), name)
+        ledger = Ledger(outputs["LedgerTable"], _client("dynamodb"))
+        in_the_way, repaired = why_not(ledger, name), repairs(ledger)
     except KeyError as error:
         print(f"error: stack {name} has no output {error}: it is none of selfheal", file=sys.stderr)
         return 1
@@ -47,8 +47,11 @@ def main() -> int:
         print(f"error: stack {name} was not looked at, so it is left alone: {error}", file=sys.stderr)
         return 1
     if in_the_way:
-        print(f"error: stack {name} is left alone:\n" + "\n".join(in_the_way), file=sys.stderr)
+        told = "\n".join(["how it was before is in the ledger, which would go with the stack", *in_the_way, *_first()])
+        print(f"error: stack {name} is left alone: {told}", file=sys.stderr)
         return 1
+    for line in repaired:
+        print(line)
     return remove(name, outputs["ArchiveBucketName"], environment)
 
 
@@ -62,16 +65,26 @@ def why_not(ledger: Ledger, name: str) -> list[str]:
     """What must be put back, or finished, before the stack may go. Raises LedgerUnavailable."""
     lines = []
     for change in changes.still_open(ledger):
-        lines += [f"  still in force: {change['summary']}", f"    put it back: {_undo(change, name)}"]
+        if change["action"] not in changes.REPAIRS:
+            command = commands.undo(change.get("incident") or "-", name, change["action_id"])
+            lines += [f"  still in force: {change['summary']}", f"    put it back: {command}"]
     for incident in incident_store.all_open(ledger):
         lines.append(f"  open incident {incident.id} ({incident.phase.value}): {incident.system}, {incident.response}")
     return lines
 
 
-def _undo(change: Mapping[str, Any], name: str) -> str:
-    target = {"incident": change["incident"] or "-", "action_id": change["action_id"]}
-    event = {"target": target, "mode": "act", "requested_by": "YOUR NAME"}
-    return f"sam remote invoke Undo --stack-name {name} --event '{json.dumps(event)}'"
+def repairs(ledger: Ledger) -> list[str]:
+    """What stays as selfheal left it, because its undo would bring the defect back. Raises LedgerUnavailable."""
+    repaired = [one for one in changes.still_open(ledger) if one["action"] in changes.REPAIRS]
+    return [f"stays: {one['summary']}; the next release moves it on" for one in repaired]
+
+
+def _first() -> list[str]:
+    """What must be typed before these commands."""
+    if "--local" in sys.argv[1:]:
+        env = stack.home_of(stack.chosen_port()) / "env"
+        return [f"  before these: . {env.relative_to(stack.LOCAL.parent)}"]
+    return ["  sam is .venv/bin/sam"]
 
 
 def remove(name: str, bucket: str, environment: Mapping[str, str], run: Callable[..., Any] = subprocess.run) -> int:

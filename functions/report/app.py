@@ -1,8 +1,9 @@
 """Report: what happened in an incident, as Markdown and as a page of its own, for the ticket and the post-mortem.
 
-It is written by itself when an incident is closed, and by hand at any time: `{"incident": "…"}`; without an incident it
-lists those that are open. It reads the ledger and changes no resource; the reports go to the archive,
-`reports/<system>/<incident>.md` and `.html`. When an incident is closed, its times become metrics.
+It is written by itself when an incident is closed, and by hand at any time: `{"incident": "…"}`; without an incident
+it lists those that are open, and what was closed today and yesterday (UTC). It reads the ledger and changes no
+resource; the reports go to the archive, `reports/<system>/<incident>.md` and `.html`. When an incident is closed, its
+times become metrics.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from selfheal import incident_store, outcome, story
+from selfheal import closed, incident_store, outcome, story
+from selfheal import ledger as table
 from selfheal.errors import LedgerUnavailable, SelfhealError
 from selfheal.incident import Incident
 from selfheal.links import Console
@@ -25,6 +29,8 @@ from selfheal.world import ledger
 
 PERMISSIONS = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "s3:PutObject")
 KNOWN = ("incident",)
+MOST_CLOSED = 50
+"""Of each day."""
 
 
 @logger.inject_lambda_context
@@ -39,7 +45,7 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     if not isinstance(event, Mapping) or (unknown := sorted(set(asked) - set(KNOWN))):
         return {"error": f"the event is an object with {list(KNOWN)}; got {unknown if asked else event!r:.80}"}
     if not asked.get("incident"):
-        return {"open": [_line(one) for one in incident_store.all_open(ledger())]}
+        return {"open": [_line(one) for one in incident_store.all_open(ledger())], "closed": _closed_lately()}
     name = asked["incident"]
     incident = incident_store.find(ledger(), name) if isinstance(name, str) and name.isascii() else None
     if incident is None:
@@ -48,6 +54,7 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
         }
     found = _gather(incident, context)
     answer = {**_line(incident), "verdict": markdown.verdict(incident), "markdown": markdown.write(found)}
+    answer["commands"] = [{"what": what, "line": line} for what, line in found.commands]
     answer["moments"] = [asdict(moment) for moment in found.moments]
     try:
         return {**answer, "kept": store.keep(found)}
@@ -86,6 +93,22 @@ def _measure(incident: Incident) -> None:
     told = {"TimeToContained": times.contained_s, "TimeToGreen": times.green_s, "TimeToClosed": times.closed_s}
     numbers = {name: (MetricUnit.Seconds, round(value, 1)) for name, value in told.items() if value is not None}
     measure({"System": incident.system}, numbers)
+
+
+def _closed_lately() -> list[dict[str, Any]]:
+    """The last one first. `waits`: a step of it waits for a person."""
+    now = time.time()
+    days = (datetime.fromtimestamp(now - back * table.DAY_S, UTC).strftime("%Y-%m-%d") for back in (0, 1))
+    lately = [one for day in days for one in [*islice(closed.on(ledger(), day), MOST_CLOSED)][::-1]]
+    return [
+        {
+            "incident": one["id"],
+            **{name: one[name] for name in ("system", "response", "severity", "verdict", "waits")},
+            "red_at": markdown.utc(one["red_at"]),
+            "red_at_s": one["red_at"],
+        }
+        for one in lately
+    ]
 
 
 def _line(incident: Incident) -> dict[str, Any]:

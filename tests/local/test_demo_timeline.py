@@ -152,6 +152,71 @@ def test_colour_on_a_terminal_unless_no_color(monkeypatch: pytest.MonkeyPatch, n
     assert ("\x1b[1;31m" in out.getvalue()) is coloured
 
 
+def _terminal(monkeypatch: pytest.MonkeyPatch, columns: str) -> io.StringIO:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", columns)
+    out = io.StringIO()
+    out.isatty = lambda: True  # type: ignore[method-assign]
+    return out
+
+
+def _everything(screen: Screen) -> None:
+    screen.red_at = 100.0
+    screen.heading("a heading")
+    screen.say("bold", "bold red")
+    screen.sentence("a sentence that goes on and on, and then some more of it, and more", "green", first="! ", indent=2)
+    screen.line(
+        Line(101.25, "alarm", "threshold crossed: three of the last three were over it; a-name-that-stays-whole")
+    )
+    screen.check(good=True, what="done")
+    with screen.step("built"):
+        pass
+
+
+@pytest.mark.parametrize("columns", ["60", "200"])
+def test_a_pipe_and_no_color_get_no_escape_codes(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    coloured, piped = _terminal(monkeypatch, columns), io.StringIO()
+    _everything(Screen(coloured))
+    _everything(Screen(piped))
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = _terminal(monkeypatch, columns)
+    _everything(Screen(plain))
+
+    assert "\x1b" in coloured.getvalue()
+    assert "\x1b" not in piped.getvalue()
+    assert "\x1b" not in plain.getvalue()
+
+
+def test_a_narrow_terminal_gets_its_lines_wrapped_below_where_they_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    out, piped = _terminal(monkeypatch, "60"), io.StringIO()
+    _everything(Screen(out))
+    _everything(Screen(piped))
+    lines = out.getvalue().splitlines()
+
+    assert max(map(len, lines)) <= 60
+    assert "    +1.2 s  alarm      threshold crossed: three of the last" in lines
+    assert " " * 23 + "a-name-that-stays-whole" in lines
+    assert "  and more" in lines
+    assert len(piped.getvalue().splitlines()) == len(lines) - 3, "a pipe gets each line whole"
+
+
+def test_a_terminal_with_hardly_room_wraps_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = _terminal(monkeypatch, "30")
+    Screen(out).line(Line(0.0, "alarm", "a text that is longer than that"))
+
+    assert out.getvalue().endswith("alarm      a text that is longer than that\n")
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "٣"])
+def test_what_is_no_port_is_said_so(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("PORT", port)
+    with pytest.raises(SystemExit, match="a number from 1 to 65535 is right"):
+        stack.chosen_port()
+
+
 def test_a_port_that_is_taken_is_refused_with_a_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
+from selfheal import closed as closed_ones
 from selfheal import incident_store, record
 from selfheal import ledger as table
 from selfheal.arns import Home
@@ -270,6 +271,19 @@ def test_without_an_incident_it_lists_the_open_ones(ledger: Ledger, lambda_conte
     (one,) = app.lambda_handler({}, lambda_context)["open"]
 
     assert (one["incident"], one["phase"], one["red_at"]) == (incident().id, "contain", "2027-01-15 08:00:00 UTC")
+
+
+def test_what_was_closed_lately_is_listed_with_whether_a_step_waits(
+    ledger: Ledger, lambda_context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.time, "time", lambda: START + 200)
+    ledger.write(closed_ones.listed(healed(), START + 130))
+    ledger.write(closed_ones.listed(replace(healed(), id="older"), START - 3 * table.DAY_S))
+
+    (one,) = app.lambda_handler({}, lambda_context)["closed"]
+
+    assert (one["incident"], one["verdict"], one["waits"]) == ("demo-12345678-1a", "healed", True)
+    assert one["red_at"] == "2027-01-15 08:00:00 UTC"
 
 
 def test_the_event_file_names_an_incident_that_is_not_there(ledger: Ledger, lambda_context: Any) -> None:

@@ -53,6 +53,18 @@ def test_a_flag_that_is_halted_keeps_the_stack(
     assert ran == []
 
 
+def test_a_repair_keeps_nothing_and_stays(
+    ledger: Ledger, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To undo it would bring the broken version back."""
+    change = {"incident": "i-1", "action_id": "i-1.2", "summary": "move live from 5 to 3", "action": "roll_back_alias"}
+    ledger.write(table.put("CHANGE", "alias:f/live#i-1.2", change))
+
+    assert uninstall.main() == 0
+    assert "stays: move live from 5 to 3" in capsys.readouterr().out
+    assert ran == [["selfheal", "selfheal-archivebucket-1"]]
+
+
 def test_an_open_incident_keeps_the_stack(
     ledger: Ledger, ran: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,5 +123,5 @@ def test_the_stack_is_that_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("CONFIG_ENV", "dev")
     assert deployed.chosen_stack() == "selfheal-dev"
     monkeypatch.setenv("CONFIG_ENV", "nowhere")
-    with pytest.raises(ValueError, match="nowhere"):
+    with pytest.raises(SystemExit, match=r"nowhere.*; it has default, dev, prod"):
         deployed.chosen_stack()

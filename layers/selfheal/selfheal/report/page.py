@@ -25,7 +25,8 @@ h1{font-size:24px;line-height:1.25;margin:0 0 4px}h2{font-size:17px;margin:36px 
 p{margin:6px 0}.soft{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}
 .times{display:flex;flex-wrap:wrap;gap:10px;margin:20px 0}
 .times div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 14px;min-width:104px}
-.times b{display:block;font-size:19px}.wide{overflow-x:auto}svg{display:block;min-width:640px;max-width:100%;height:auto}
+.times b{display:block;font-size:19px}.wide{overflow-x:auto}
+svg{display:block;min-width:640px;max-width:100%;height:auto}
 table{border-collapse:collapse;width:100%;font-size:14px}
 th{text-align:left;color:var(--soft);font-weight:600}
 th,td{padding:6px 12px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
