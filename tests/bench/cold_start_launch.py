@@ -16,7 +16,7 @@ ask = LambdaRuntimeClient.wait_next_invocation
 notes = os.open(os.environ.pop("BENCH_NOTES"), os.O_WRONLY | os.O_APPEND)
 
 
-def noted(self):
+def noted(self: LambdaRuntimeClient) -> object:
     os.write(notes, b"%.3f %.3f\n" % (time.process_time() * 1000, time.monotonic() * 1000))
     return ask(self)
 

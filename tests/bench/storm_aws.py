@@ -129,7 +129,11 @@ class Functions(_Service):
 
     def _plane(self, operation: str, effect: Callable[[], Any]) -> Any:
         pace = self.aws.time.owner
-        turn = pace.take if isinstance(pace, Bucket) else lambda: None
+
+        def turn() -> None:
+            if isinstance(pace, Bucket):
+                pace.take()
+
         return self.aws.call("lambda", operation, effect, self.aws.control_plane, turn=turn)
 
     def get_alias(self, FunctionName: str, Name: str) -> dict[str, Any]:  # noqa: N803

@@ -143,4 +143,4 @@ def test_marks_of_a_storm_are_read_once_in_a_while() -> None:
 
 
 def test_it_reads_as_the_guards_do() -> None:
-    assert (ahead.alarm, ahead.opt_out) == (alarm, opt_out)
+    assert (vars(ahead)["alarm"], vars(ahead)["opt_out"]) == (alarm, opt_out)

@@ -143,7 +143,8 @@ def test_what_there_is_no_time_for_goes_back_unclaimed(on_stage: Stage) -> None:
     plays = rollbacks(on_stage, 4)
     on_stage.wire.listening = True
 
-    answer = app.lambda_handler(batch(*requests(plays)), Ending(15))
+    ending: Any = Ending(15)
+    answer = app.lambda_handler(batch(*requests(plays)), ending)
 
     on_stage.wire.listening = False
     back = [one["itemIdentifier"] for one in answer["batchItemFailures"]]
@@ -162,7 +163,8 @@ def test_the_first_of_a_batch_is_always_begun(on_stage: Stage) -> None:
     plays = rollbacks(on_stage, 2)
     on_stage.wire.listening = True
 
-    answer = app.lambda_handler(batch(*requests(plays)), FakeLambdaContext(remaining_ms=15_000))
+    late: Any = FakeLambdaContext(remaining_ms=15_000)
+    answer = app.lambda_handler(batch(*requests(plays)), late)
 
     on_stage.wire.listening = False
     assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == ["m1"]

@@ -42,8 +42,9 @@ def invoke(ledger: Ledger, lambda_context: Any, started: list[Any]) -> Invoke:
 
     def invoked(target: dict[str, str], **more: Any) -> dict[str, Any]:
         request = {"target": target, "mode": "act", "requested_by": "ann", "action_id": f"undo-{next(count)}"}
-        answer: dict[str, Any] = app.lambda_handler({**request, **more}, lambda_context)
-        return answer
+        answer: Any = app.lambda_handler({**request, **more}, lambda_context)
+        found: dict[str, Any] = answer
+        return found
 
     return invoked
 
@@ -185,6 +186,6 @@ def test_undo_needs_a_person(invoke: Invoke, ledger: Ledger, started: list[Any])
 
 def test_the_event_file_plans(ledger: Ledger, lambda_context: Any, started: list[Any]) -> None:
     changed(ledger, "a", 1.0)
-    answer = app.lambda_handler({**event("undo"), "target": {"incident": ID}}, lambda_context)
+    answer: Any = app.lambda_handler({**event("undo"), "target": {"incident": ID}}, lambda_context)
     assert (answer["outcome"], answer["detail"]) == ("planned", "undo halt_trading (a)")
     assert started == []

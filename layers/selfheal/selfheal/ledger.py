@@ -35,7 +35,7 @@
     DRILL                  LAST, RUN     how the last drill went, and whether one is running
     CLOCK                  <name>        when a round of the clock was last done
     RECORD#<day>           <time>#<id>   refusals and unmatched alarms that belong to no incident
-    LETTERS#<queue>        CHUNK#<action>#<run>#<n>  what became of a chunk of dead letters; claimed before they are sent
+    LETTERS#<queue>        CHUNK#<action>#<run>#<n>  what became of a chunk of dead letters; claimed before a send
     LETTERS#<queue>        RUN           which run drains the queue now
     DRAIN#<action_id>      DRAIN         how far a drain got: its phase, how many it took, its last evidence
 

@@ -7,8 +7,8 @@ answered by an error, or not at all, is dropped.
 AWS tries again what is answered by 401, 407, 409, 429 or 5xx, or not at all, as the target's RetryPolicy says, nothing
 else, and what is left goes to the target's dead-letter queue
 (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html). Here it is tried again twice, at
-once: nobody waits for an hour, and the rate limit is not kept. What such a letter holds where there is an input transformer AWS does not say; here it
-is what was sent.
+once: nobody waits for an hour, and the rate limit is not kept. What such a letter holds where there is an input
+transformer AWS does not say; here it is what was sent.
 """
 
 from __future__ import annotations
