@@ -78,7 +78,7 @@ def _show(screen: Screen, answer: dict[str, Any]) -> None:
         screen.line(Line(moment["at"], moment["kind"], f"{moment['title']}{took}{detail}"))
     if answer.get("commands", []):
         env = stack.home_of(stack.chosen_port()) / "env"
-        screen.heading(f"To decide, to undo (first `. {env.relative_to(stack.LOCAL.parent)}`; or make ui{_port()})")
+        screen.heading(f"To decide, to undo (first `. {stack.shown(env)}`; or make ui{_port()})")
     for command in answer.get("commands", []):
         screen.say(f"  {command['what']}")
         screen.say(f"    {command['line']}", "bold")
@@ -93,7 +93,7 @@ def _write(answer: dict[str, Any]) -> int:
         bucket, _, key = where.removeprefix("s3://").partition("/")
         copy = FOLDER / Path(key).name
         copy.write_bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        print(f"written: {copy.relative_to(stack.LOCAL.parent)}")
+        print(f"written: {stack.shown(copy)}")
     return 0
 
 

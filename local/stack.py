@@ -95,6 +95,11 @@ def home_of(port: int) -> Path:
     return LOCAL / "stacks" / str(port)
 
 
+def shown(path: Path) -> str:
+    """A path as a person types it from the repository."""
+    return str(path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path)
+
+
 def chosen_port() -> int:
     """PORT of the environment, else LocalStack's, which many tools know. Ends the program if it is none."""
     port = os.environ.get("PORT") or str(DEFAULT_PORT)

@@ -55,8 +55,10 @@ class Screen:
     """Where it is shown; ``NO_COLOR`` and a stream that is no terminal are respected."""
 
     def __init__(self, out: TextIO | None = None) -> None:
-        colours = None if os.environ.get("NO_COLOR") else "auto"
-        self.console = Console(file=out, highlight=False, soft_wrap=True, color_system=colours)
+        self.console = Console(
+            file=out, highlight=False, soft_wrap=True, color_system=None if os.environ.get("NO_COLOR") else "auto"
+        )
+        self.wraps = self.console.is_terminal
         self.red_at: float | None = None
 
     @contextmanager
@@ -128,7 +130,7 @@ class Screen:
     def _wrapped(self, text: str, first: str, indent: int) -> str:
         """No word is cut: a name that is broken can't be copied."""
         room = self.console.width
-        if not self.console.is_terminal or room < indent + NARROWEST:
+        if not self.wraps or room < indent + NARROWEST:
             return first + text
         lines = textwrap.wrap(text, room - 1, initial_indent=first, subsequent_indent=" " * indent,
                               break_long_words=False, break_on_hyphens=False, drop_whitespace=True)  # fmt: skip

@@ -83,7 +83,7 @@ def _first() -> list[str]:
     """What must be typed before these commands."""
     if "--local" in sys.argv[1:]:
         env = stack.home_of(stack.chosen_port()) / "env"
-        return [f"  before these: . {env.relative_to(stack.LOCAL.parent)}"]
+        return [f"  before these: . {stack.shown(env)}"]
     return ["  sam is .venv/bin/sam"]
 
 

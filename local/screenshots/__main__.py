@@ -1,23 +1,25 @@
 """`make screenshots`: the story of the demo on a stack of its own, looked at and decided in a real browser.
 
-Writes docs/pictures/control-room-*.png. It presses pause and approve as a person would, and fails if the answer is not
-what it should be.
+Writes docs/pictures/: the control room, where it presses pause and approve as a person would and fails if the answer is
+not what it should be; the report of the incident; the terminal of the demo.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from local import demo, stack
+from local.account import Account
 from local.emulator.control import EmulatorError
 from local.emulator.environments import REPOSITORY, InstallError
 from local.sam import SamFailed
-from local.screenshots import browser, png
+from local.screenshots import browser, png, terminal
 from local.screenshots.browser import Browser, BrowserFailed, NoBrowser
 from local.timeline import Screen
 from local.ui import server
@@ -25,7 +27,8 @@ from local.ui.functions import Functions
 
 FOLDER = REPOSITORY / "docs" / "pictures"
 WIDE, NARROW, HEIGHT = 1280, 460, 860
-MAX_ALL_BYTES = 600_000
+REPORT_WIDTH, REPORT_HEIGHT = 1000, 1120
+MAX_ALL_BYTES = 800_000
 OPEN_WITHIN_S = 120.0
 DECISION_WITHIN_S = 300.0
 SHOWN = "document.body.dataset.state === 'shown'"
@@ -37,19 +40,46 @@ def main() -> int:
         program = browser.find(os.environ)
         with screen.busy():
             running = stack.start(None, stack.LOCAL / "stacks" / "screenshots", screen.step, detached=False)
+        shown = terminal.Recorded()
         try:
             with server.served(running.emulator.endpoint) as page, browser.started(program) as driven:
                 Story(screen, page.url, driven, Functions(running.emulator.endpoint)).tell(
-                    lambda: demo.play(Screen(io.StringIO()), running, keep=True)
+                    lambda: demo.play(shown, running, keep=True)
                 )
+                _report(screen, driven, running.account)
         finally:
             running.stop()
     except (NoBrowser, BrowserFailed, InstallError, EmulatorError, SamFailed) as error:
         screen.say(f"error: {error}", style="bold red")
         return 1
-    size = sum(path.stat().st_size for path in FOLDER.glob("control-room-*.png"))
+    (FOLDER / "demo.svg").write_text(shown.svg("make demo"), encoding="utf-8")
+    size = sum(path.stat().st_size for path in FOLDER.iterdir())
     screen.say(f"{size // 1000} KB of pictures in {FOLDER.relative_to(REPOSITORY)}; look at each of them")
     return int(size > MAX_ALL_BYTES)
+
+
+def _report(screen: Screen, driven: Browser, account: Account) -> None:
+    """The report that was written when the incident was closed, as a person would open it."""
+    s3, bucket = account.client("s3"), account.outputs(stack.NAME)["ArchiveBucketName"]
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix="reports/").get("Contents", ())
+    keys = [one["Key"] for one in listed if one["Key"].endswith(".html")]
+    if not keys:
+        raise BrowserFailed("no report was written")
+    with tempfile.TemporaryDirectory() as scratch:
+        page = Path(scratch) / "report.html"
+        page.write_bytes(s3.get_object(Bucket=bucket, Key=keys[0])["Body"].read())
+        for scheme, name in (("light", "report.png"), ("dark", "report-dark.png")):
+            driven.prefer(scheme)
+            driven.open(page.as_uri(), REPORT_WIDTH, REPORT_HEIGHT)
+            driven.until("document.readyState === 'complete' && document.querySelector('main')")
+            _keep(screen, driven, FOLDER / name, whole=False)
+
+
+def _keep(screen: Screen, driven: Browser, path: Path, *, whole: bool) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    driven.picture(path, whole=whole)
+    png.shrink(path)
+    screen.say(f"  {path.name}  {path.stat().st_size // 1000} KB")
 
 
 class Story:
@@ -128,11 +158,7 @@ class Story:
         self._driven.until(f"document.body && {SHOWN}")
 
     def _picture(self, name: str, *, whole: bool = True) -> None:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        path = FOLDER / f"control-room-{name}.png"
-        self._driven.picture(path, whole=whole)
-        png.shrink(path)
-        self._screen.say(f"  {path.name}  {path.stat().st_size // 1000} KB")
+        _keep(self._screen, self._driven, FOLDER / f"control-room-{name}.png", whole=whole)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,10 @@ class Browser:
         self._send("Emulation.setDeviceMetricsOverride", **metrics)
         self._send("Page.navigate", url=url)
 
+    def prefer(self, scheme: str) -> None:
+        """What the person is said to prefer: `light` or `dark`."""
+        self._send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
     def until(self, condition: str, patience_s: float = PATIENCE_S) -> None:
         """Wait until this expression of JavaScript is true. Raises BrowserFailed."""
         deadline = time.monotonic() + patience_s

@@ -141,7 +141,8 @@ def test_every_event_file_that_is_named_exists(path: Path) -> None:
 def test_every_name_in_pascal_case_is_in_the_template(template: Mapping[str, Any], path: Path) -> None:
     others = _text("alarms.yaml") + _text(".github/aws-role.yaml")
     theirs = set(re.findall(r"^  (\w+):$", others, re.MULTILINE))
-    known = {*template["Resources"], *template["Parameters"], *template["Outputs"], *AWS_NAMES, *theirs}
+    metrics = re.findall(r'"(Time\w+)"', _text("functions/report/app.py"))
+    known = {*template["Resources"], *template["Parameters"], *template["Outputs"], *AWS_NAMES, *theirs, *metrics}
     outside_blocks = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     spans = re.findall(r"`((?:[A-Z][a-z]+){2,}|[A-Z][a-z]+)`", outside_blocks)
 
@@ -211,6 +212,9 @@ def test_every_command_invokes_a_function_with_a_request_that_it_takes(functions
                 if {"procedure", "deployment"} & set(event):
                     assert (folder, len(event)) == ("respond", 1)
                     assert set(event.get("deployment", ())) <= set(deployments.KNOWN)
+                    continue
+                if folder == "report":
+                    assert set(event) <= {"incident"}
                     continue
                 if "rollout" in event:
                     assert (folder, set(event) <= set(rollouts.KNOWN)) == ("respond", True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from selfheal.request import read_request
 
-from local.pause import Missing, event_of
+from local.pause import Missing, event_of, told
 
 ANN = {"WHO": "ann", "REASON": "a move"}
 
@@ -44,3 +44,14 @@ def test_a_resume_needs_no_reason_and_takes_the_user_of_the_shell() -> None:
 def test_what_is_missing_is_named(given: Mapping[str, str], names: str) -> None:
     with pytest.raises(Missing, match=names):
         event_of("pause", {**ANN, **given})
+
+
+def test_what_became_of_it_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told({"outcome": "acted", "detail": "risky actions paused for *, 5 minutes"}) == 0
+    assert capsys.readouterr().out == "risky actions paused for *, 5 minutes\n"
+
+    assert told({"outcome": "refused", "reason": "not_paused"}) == 1
+    assert capsys.readouterr().err == "error: refused: not_paused\n"
+
+    assert told({"errorMessage": "down"}) == 1
+    assert "down" in capsys.readouterr().err

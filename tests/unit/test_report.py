@@ -276,7 +276,7 @@ def test_without_an_incident_it_lists_the_open_ones(ledger: Ledger, lambda_conte
 def test_what_was_closed_lately_is_listed_with_whether_a_step_waits(
     ledger: Ledger, lambda_context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.time, "time", lambda: START + 200)
+    monkeypatch.setattr("functions.report.app.time.time", lambda: START + 200)
     ledger.write(closed_ones.listed(healed(), START + 130))
     ledger.write(closed_ones.listed(replace(healed(), id="older"), START - 3 * table.DAY_S))
 
