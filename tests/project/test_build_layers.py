@@ -16,6 +16,7 @@ from botocore import xform_name
 from samcli.yamlhelper import yaml_parse
 from selfheal_build import layers, sam
 from selfheal_build.artefact import copy_package, measure, refuse_compiled
+from selfheal_build.docless import leave_out_docs
 from selfheal_build.errors import BuildError, CompiledExtension, OverBudget, UnknownService
 from selfheal_build.installer import install_for_lambda
 from selfheal_build.operations import BY_BOTOCORE, called, keep_operations, names_in
@@ -145,6 +146,32 @@ def test_a_model_lost_its_documentation_and_what_is_not_called(dependencies: Pat
         assert list(differences(full, kept)) == []
         kept.pop("clientContextParams", None)  # botocore reads their documentation
         assert '"documentation": "' not in json.dumps(kept)
+
+
+def test_a_client_reads_no_code_that_writes_documentation(dependencies: Path) -> None:
+    """Its methods have empty texts, its waiters and paginators as well."""
+    seen = alone(
+        dependencies,
+        """
+import sys
+import botocore.session
+session = botocore.session.Session()
+client = session.create_client("lambda", region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b")
+texts = [client.get_alias.__doc__, client.get_paginator("list_functions").paginate.__doc__]
+print(json.dumps([[str(text) for text in texts], sorted(name for name in sys.modules if "botocore.docs" in name)]))
+""",
+    )
+    assert seen == [["", ""], ["botocore.docs", "botocore.docs.docstring", "botocore.docs.utils"]]
+
+
+def test_a_botocore_whose_documentation_is_other_fails_the_build(tmp_path: Path) -> None:
+    docs = tmp_path / "botocore" / "docs"
+    docs.mkdir(parents=True)
+    (docs / "docstring.py").write_text("class Another(LazyLoadedDocstring):\n    pass\n")
+    (docs / "__init__.py").write_text("DEPRECATED_SERVICE_NAMES = set()\n")
+
+    with pytest.raises(BuildError, match="Another"):
+        leave_out_docs(tmp_path)
 
 
 def test_a_member_that_is_called_documentation_stays(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from . import bytecode
 from .artefact import copy_package, refuse_compiled, settle
 from .certificates import keep_amazons_roots
+from .docless import leave_out_docs
 from .errors import BuildError
 from .installer import install_for_lambda
 from .operations import called
@@ -44,6 +45,7 @@ def build_dependencies(root: Path, out: Path) -> None:
             _trim(fresh / "python")
             keep_services(fresh / "python", services, methods)
             keep_amazons_roots(fresh / "python")
+            leave_out_docs(fresh / "python")
             bytecode.add_bytecode(fresh, mounted_at=MOUNTED_AT)
             settle(fresh)
             _put(fresh, kept)

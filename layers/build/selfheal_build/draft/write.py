@@ -13,8 +13,8 @@ _HEAD = """\
 # yaml-language-server: $schema=schema.json
 #
 # A first draft, written from what was found with the prefix {prefix!r}.
-# Read it line by line: it knows names and not what they mean. Every response says `mode: suggest`, so that it only tells
-# what it would do; take the line away from a response when you trust it. `make validate` checks it,
+# Read it line by line: it knows names and not what they mean. Every response says `mode: suggest`, so that it only
+# tells what it would do; take the line away from a response when you trust it. `make validate` checks it,
 # `make explain ALARM=…` says what it would do.
 system: {system}
 owner: {owner}
