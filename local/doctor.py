@@ -217,11 +217,14 @@ def _own_alarms(account: Account) -> Iterator[Told]:
     found = [one for page in pages.paginate(AlarmNamePrefix=f"{account.stack}-") for one in page["MetricAlarms"]]
     red = [one["AlarmName"] for one in found if one["StateValue"] == "ALARM"]
     if red:
-        yield Told(
-            Mark.BAD, f"selfheal's own alarms are red: {', '.join(red)}", "docs/operations.md says what each means"
-        )
+        yield Told(Mark.BAD, f"selfheal's own alarms are red: {', '.join(red)}", _RED_ADVICE)
     else:
         yield Told(Mark.GOOD, f"none of selfheal's own {len(found)} alarms is red")
+
+
+_RED_ADVICE = (
+    "HeartbeatAlarm is until a new stack has ticked for some minutes; else docs/operations.md says what each means"
+)
 
 
 def _unanswered(account: Account, runbooks: Runbooks) -> Iterator[Told]:
