@@ -237,7 +237,12 @@ def _hand_over(screen: Screen, incident: Document, running: Stack, *, keep: bool
             )
     if keep:
         running.write_env()
-        screen.say(f"\nThe stack stays up: `. .local/env` first; `make down PORT={running.emulator.port}` ends it.")
+        port = running.emulator.port
+        screen.say(f"\nThe stack stays up: `. .local/env` first; `make down PORT={port}` ends it.")
+        screen.say(
+            f"  make incident PORT={port} ID={incident['id']}   its timeline; `make report INCIDENT=…` writes it"
+        )
+        screen.say(f"  make ui PORT={port}   the control room, with buttons for these decisions")
     else:
         screen.say("\nThe stack is gone now; `make demo KEEP=1` leaves it up to try these.")
 

@@ -12,6 +12,7 @@ import pytest
 
 from local import invoke, sam, stack, system
 from local.emulator.control import Emulator
+from local.screenshots.terminal import Recorded
 from local.stack import PortTaken, Stack
 from local.system import State
 from local.timeline import Line, Screen
@@ -208,6 +209,19 @@ def test_a_terminal_with_hardly_room_wraps_by_itself(monkeypatch: pytest.MonkeyP
     Screen(out).line(Line(0.0, "alarm", "a text that is longer than that"))
 
     assert out.getvalue().endswith("alarm      a text that is longer than that\n")
+
+
+def test_the_picture_of_the_terminal_fetches_nothing_and_ends_before_the_checks() -> None:
+    screen = Recorded()
+    screen.heading("Timeline")
+    screen.line(Line(0.0, "alarm", "red <b>"))
+    screen.heading("End state, read from the resources")
+    screen.check(good=True, what="not shown")
+    drawn = screen.svg("make demo")
+
+    assert "red&#160;&lt;b&gt;" in drawn
+    assert "shown" not in drawn
+    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
 
 
 @pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "٣"])
