@@ -1,4 +1,7 @@
-"""Measure: `python -m tests.bench [NAME …]`; without names every figure. Writes docs/benchmarks.md and its charts."""
+"""Measure: `python -m tests.bench [NAME …]`; without names every figure. Writes docs/benchmarks.md and its charts.
+
+Each figure has a process of its own (`--here NAME`): some take the tests' shortcuts, which hold for the whole process.
+"""
 
 from __future__ import annotations
 
@@ -35,28 +38,54 @@ class Progress:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["--here"]:
+        _measure(sys.argv[2])
+        return 0
     names = sys.argv[1:] or list(FIGURES)
     if unknown := [name for name in names if name not in FIGURES]:
         sys.stderr.write(f"error: no figure named {', '.join(unknown)}; there are {', '.join(FIGURES)}\n")
         return 2
+    failed = [name for name in names if not _in_a_process_of_its_own(name)]
+    if failed:
+        sys.stderr.write(f"error: not measured: {', '.join(failed)}\n")
+    return 1 if failed else 0
+
+
+def _in_a_process_of_its_own(name: str) -> bool:
+    """Show what it tells, without the log lines of the functions that it runs."""
+    say = Progress()
+    say(f"measuring {name}")
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.bench", "--here", name],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as measuring:
+        assert measuring.stdout is not None
+        for line in measuring.stdout:
+            if line.startswith("…"):
+                say(line[1:].strip())
+            elif not line.startswith('{"'):
+                say.line(line.rstrip())
+    return measuring.returncode == 0
+
+
+def _measure(name: str) -> None:
     say = Progress()
     drawing = environment("bench")
-    for name in names:
-        began = time.monotonic()
-        figure = importlib.import_module(f"tests.bench.{name}").measure(say)
-        took = time.monotonic() - began
-        path = keep(figure, took)
-        subprocess.run(
-            [drawing / "bin" / "python", REPOSITORY / "tests" / "bench" / "chart.py", path, KEPT / f"{name}.svg"],
-            check=True,
-        )
-        page.write()
-        say.line(f"{figure.title} ({took:.0f} s)", "bold")
-        for goal in figure.goals:
-            mark, style = ("✓", "green") if goal.met else ("✗", "red")
-            say.line(f"  {mark} {goal.what}: {goal.measured} (wanted: {goal.wanted})", style)
-    say.line(f"written: {page.PAGE.relative_to(REPOSITORY)}")
-    return 0
+    began = time.monotonic()
+    figure = importlib.import_module(f"tests.bench.{name}").measure(lambda what: print(f"…{what}", flush=True))
+    took = time.monotonic() - began
+    path = keep(figure, took)
+    subprocess.run(
+        [drawing / "bin" / "python", REPOSITORY / "tests" / "bench" / "chart.py", path, KEPT / f"{name}.svg"],
+        check=True,
+    )
+    page.write()
+    say.line(f"{figure.title} ({took:.0f} s)", "bold")
+    for goal in figure.goals:
+        mark, style = ("✓", "green") if goal.met else ("✗", "red")
+        say.line(f"  {mark} {goal.what}: {goal.measured} (wanted: {goal.wanted})", style)
 
 
 if __name__ == "__main__":
