@@ -91,8 +91,11 @@ def test_the_same_alarm_by_three_ways_is_one_incident_and_each_action_ran_once(h
     assert decided.count("opened") == 1
     assert decided.count("duplicate") >= 2
 
-    of_it = f"ACTION#{healed.incident['id']}."
-    actions = [item for item in healed.watcher.items() if item["pk"]["S"].startswith(of_it)]
+    actions = [
+        item
+        for item in healed.watcher.items()
+        if item["pk"]["S"].startswith("ACTION#") and healed.incident["id"] in item["pk"]["S"]
+    ]
     requests = [item["what"]["S"].split()[0] for item in actions if item["sk"]["S"] == "ACTION"]
     once = [request for request in requests if request != "capture_evidence"]
     assert len(once) == len(set(once))
