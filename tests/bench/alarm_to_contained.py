@@ -222,6 +222,12 @@ def _by_cli(found: Measured, unit: str) -> Middle:
 # -- goals ------------------------------------------------------------------------------------------------------------
 
 
+_STARTS = (
+    "By cProfile, more than half of a new process is its start and its imports, a fifth the run with all guards, a "
+    "fifth the end of the interpreter; a rollback asks for evidence first, which an action that contains does not."
+)
+
+
 def _goals(found: Measured) -> list[Goal]:
     cli_cpu, cli_wall = found.cpu("rollback by the AWS CLI"), found.wall("rollback by the AWS CLI")
     goals = []
@@ -241,7 +247,8 @@ def _goals(found: Measured) -> list[Goal]:
     c7n = found.cpu("Cloud Custodian")
     for name in ("limit_function", "roll_back_alias"):
         what = f"one guarded action ({name}), event to action in a new process: CPU"
-        goals.append(_under(what, found.cpu(name), c7n, AT_MOST_OF_C7N, "Cloud Custodian's set-concurrency"))
+        goal = _under(what, found.cpu(name), c7n, AT_MOST_OF_C7N, "Cloud Custodian's set-concurrency")
+        goals.append(goal if goal.met else replace(goal, why=_STARTS))
     return goals
 
 
