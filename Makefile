@@ -59,7 +59,7 @@ build: setup ## Build functions and layers with sam, and print the layers' sizes
 
 test: setup ## Run all tests: unit and project in parallel, then those on the local stack
 ifeq ($(ARGS),)
-	$(BIN)/pytest -q -n auto --maxprocesses 8 $(wildcard tests/unit tests/project)
+	$(BIN)/pytest -q -n auto --maxprocesses 8 --dist worksteal $(wildcard tests/unit tests/project)
 	$(if $(wildcard tests/local),$(BIN)/pytest -q tests/local)
 else
 	$(BIN)/pytest $(ARGS)
