@@ -42,7 +42,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from selfheal import versions
+from selfheal import busy, versions
 from selfheal.action import DEPLOYED_AT, Action, AlreadyDone, Change, Decision, Decline, Image, State, Verification
 from selfheal.aws_errors import AwsError, translate
 from selfheal.clients import client
@@ -65,8 +65,6 @@ from selfheal.request import Request
 from selfheal.words import Direction, Verdict
 from selfheal.world import ledger
 
-BUSY_PAUSES_S = (0.5, 1.0, 2.0)
-"""Waits while another operation on the function is in progress (409)."""
 BY_THE_LEDGER = "by_the_ledger"
 """Planned without a list of what there is."""
 STATES_TO_READ = 3
@@ -312,25 +310,19 @@ def _update(request: Request, change: Change) -> dict[str, Any]:
     RoutingConfig is always sent: left out, the weights of a canary may stay.
     """
     function, name, aws = request.target["function"], request.target["alias"], client("lambda")
-    pauses = iter(BUSY_PAUSES_S)
-    while True:
-        try:
-            return dict(
-                aws.update_alias(
-                    FunctionName=function,
-                    Name=name,
-                    FunctionVersion=change.after["version"],
-                    RoutingConfig={"AdditionalVersionWeights": change.after["weights"]},
-                    RevisionId=change.plan["revision"],
-                )
+
+    def call() -> dict[str, Any]:
+        return dict(
+            aws.update_alias(
+                FunctionName=function,
+                Name=name,
+                FunctionVersion=change.after["version"],
+                RoutingConfig={"AdditionalVersionWeights": change.after["weights"]},
+                RevisionId=change.plan["revision"],
             )
-        except aws.exceptions.ResourceConflictException as error:
-            pause = next(pauses, None)
-            if pause is None:
-                translate(error, f"alias {name} of {function}")
-            time.sleep(pause)
-        except AwsError as error:
-            translate(error, f"alias {name} of {function}")
+        )
+
+    return busy.patiently(call, f"alias {name} of {function}", aws.exceptions.ResourceConflictException)
 
 
 def _asked(function: str, version: str) -> dict[str, Any]:
